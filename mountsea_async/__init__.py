@@ -1,0 +1,147 @@
+"""The asyncio client for Mountsea's Suno upload service: many audio URLs to one account, each paid for once.
+
+    async with MountseaClient() as client:
+        report = await client.upload_batch(urls)
+
+Names are imported when they are first used, so that importing the package costs next to nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .client import DEFAULT_BASE_URL as DEFAULT_BASE_URL
+    from .client import MountseaClient as MountseaClient
+    from .config import MAX_IN_FLIGHT as MAX_IN_FLIGHT
+    from .config import ClientConfig as ClientConfig
+    from .config import PollPolicy as PollPolicy
+    from .config import RetryPolicy as RetryPolicy
+    from .config import Timeouts as Timeouts
+    from .errors import AbandonedError as AbandonedError
+    from .errors import APIError as APIError
+    from .errors import AuthenticationError as AuthenticationError
+    from .errors import BadRequestError as BadRequestError
+    from .errors import ClientStateError as ClientStateError
+    from .errors import ConfigurationError as ConfigurationError
+    from .errors import DeadlineError as DeadlineError
+    from .errors import InputError as InputError
+    from .errors import InputProblem as InputProblem
+    from .errors import InsufficientCreditsError as InsufficientCreditsError
+    from .errors import MissingClipError as MissingClipError
+    from .errors import MountseaError as MountseaError
+    from .errors import NoAccountError as NoAccountError
+    from .errors import NoAnswerError as NoAnswerError
+    from .errors import NotFoundError as NotFoundError
+    from .errors import NotSentError as NotSentError
+    from .errors import NotSubmittedError as NotSubmittedError
+    from .errors import RateLimitedError as RateLimitedError
+    from .errors import ServerError as ServerError
+    from .errors import StalledError as StalledError
+    from .errors import TaskError as TaskError
+    from .errors import TaskFailedError as TaskFailedError
+    from .errors import TaskLostError as TaskLostError
+    from .errors import TaskPendingError as TaskPendingError
+    from .errors import TaskTimedOutError as TaskTimedOutError
+    from .errors import TransportError as TransportError
+    from .errors import UnexpectedAnswerError as UnexpectedAnswerError
+    from .errors import UnknownOutcomeError as UnknownOutcomeError
+    from .errors import UsageError as UsageError
+    from .models import Clip as Clip
+    from .models import SessionAudio as SessionAudio
+    from .models import Task as Task
+    from .models import TaskStatus as TaskStatus
+    from .models import UploadItem as UploadItem
+    from .upload.events import Event as Event
+    from .upload.events import ItemChanged as ItemChanged
+    from .upload.events import Paused as Paused
+    from .upload.events import Reconciled as Reconciled
+    from .upload.events import SessionClosed as SessionClosed
+    from .upload.events import SessionOpened as SessionOpened
+    from .upload.events import SubmitsStopped as SubmitsStopped
+    from .upload.lifecycle import ItemState as ItemState
+    from .upload.lifecycle import Trigger as Trigger
+    from .upload.reconcile import Reconciliation as Reconciliation
+    from .upload.report import BatchFailed as BatchFailed
+    from .upload.report import BatchReport as BatchReport
+    from .upload.report import ItemReport as ItemReport
+    from .upload.report import Stats as Stats
+    from .upload.session import DuplicateURLWarning as DuplicateURLWarning
+    from .upload.session import UploadSession as UploadSession
+    from .upload.tasks import TaskHandle as TaskHandle
+    from .wire.pacing import Pace as Pace
+
+_HOMES = {
+    "client": ("DEFAULT_BASE_URL", "MountseaClient"),
+    "config": ("MAX_IN_FLIGHT", "ClientConfig", "PollPolicy", "RetryPolicy", "Timeouts"),
+    "errors": (
+        "AbandonedError",
+        "APIError",
+        "AuthenticationError",
+        "BadRequestError",
+        "ClientStateError",
+        "ConfigurationError",
+        "DeadlineError",
+        "InputError",
+        "InputProblem",
+        "InsufficientCreditsError",
+        "MissingClipError",
+        "MountseaError",
+        "NoAccountError",
+        "NoAnswerError",
+        "NotFoundError",
+        "NotSentError",
+        "NotSubmittedError",
+        "RateLimitedError",
+        "ServerError",
+        "StalledError",
+        "TaskError",
+        "TaskFailedError",
+        "TaskLostError",
+        "TaskPendingError",
+        "TaskTimedOutError",
+        "TransportError",
+        "UnexpectedAnswerError",
+        "UnknownOutcomeError",
+        "UsageError",
+    ),
+    "models": ("Clip", "SessionAudio", "Task", "TaskStatus", "UploadItem"),
+    "upload.events": (
+        "Event",
+        "ItemChanged",
+        "Paused",
+        "Reconciled",
+        "SessionClosed",
+        "SessionOpened",
+        "SubmitsStopped",
+    ),
+    "upload.lifecycle": ("ItemState", "Trigger"),
+    "upload.reconcile": ("Reconciliation",),
+    "upload.report": ("BatchFailed", "BatchReport", "ItemReport", "Stats"),
+    "upload.session": ("DuplicateURLWarning", "UploadSession"),
+    "upload.tasks": ("TaskHandle",),
+    "wire.pacing": ("Pace",),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = [*_HOME_OF, "__version__"]  # noqa: PLE0604 - the table above is the list
+
+logging.getLogger("mountsea_async").addHandler(logging.NullHandler())
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version  # noqa: PLC0415 - lazy like the rest
+
+        return version("mountsea-async")
+    if name not in _HOME_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"{__name__}.{_HOME_OF[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOME_OF})

@@ -1,0 +1,326 @@
+"""`MountseaClient`: one method an endpoint, `upload_batch` on top."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import os
+import random
+from collections.abc import Callable
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+from urllib.parse import urlsplit
+
+from . import redact
+from .config import MAX_IN_FLIGHT, ClientConfig
+from .errors import ClientStateError, ConfigurationError, InputError
+from .models import Clip, Task
+from .upload.events import Event
+from .upload.inputs import Urls, check_concurrency, check_entries, collect
+from .upload.report import BatchReport
+from .upload.session import UploadSession
+from .upload.tasks import TaskHandle, clip_of
+from .wire import protocol
+from .wire.caller import Caller
+from .wire.pacing import Pace
+from .wire.transport import Transport, pool_limit
+
+if TYPE_CHECKING:
+    import aiohttp
+
+__all__ = ["DEFAULT_BASE_URL", "MountseaClient"]
+
+DEFAULT_BASE_URL = "https://api.mountsea.ai"
+
+
+class MountseaClient:
+    """A client of Mountsea's Suno upload service.
+
+    Use it as `async with MountseaClient() as client`. It may be constructed anywhere; it is used in the event loop
+    in which it was entered. One client serves any number of coroutines and batches at once.
+
+    Args:
+        api_key: The key. None: the environment's `MOUNTSEA_API_KEY`.
+        base_url: Where the service is. None: the environment's `MOUNTSEA_BASE_URL`, or https://api.mountsea.ai.
+        http: An `aiohttp.ClientSession` to borrow; it is never closed, and its redirects, middlewares and
+            `raise_for_status` are not used. Its pool must hold the concurrency of the batches.
+        config: Timeouts, retries, polling and the like.
+        pace: Clients with the same key can share one, so that a "too many requests" to one pauses all.
+
+    Raises:
+        ConfigurationError: No key, a key that can't be sent, a base URL that isn't one, plain http to another
+            machine.
+    """
+
+    def __init__(
+        self,
+        api_key: str | None = None,
+        *,
+        base_url: str | None = None,
+        http: aiohttp.ClientSession | None = None,
+        config: ClientConfig | None = None,
+        pace: Pace | None = None,
+    ) -> None:
+        self._config = config or ClientConfig()
+        self._api_key = _checked_key(api_key)
+        self._base_url = _checked_base_url(base_url, allow_http=self._config.allow_http)
+        self._http = http
+        self._rng = random.Random()  # noqa: S311 - jitter
+        self._pace = pace
+        self._caller: Caller | None = None
+        self._transport: Transport | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._closed = False
+
+    def __repr__(self) -> str:
+        return f"MountseaClient(base_url={self._base_url!r})"
+
+    async def __aenter__(self) -> Self:
+        """Opens the client in the running event loop.
+
+        Raises:
+            ClientStateError: It is open already.
+            ConfigurationError: The borrowed session has no room for a request.
+        """
+        if self._caller is not None:
+            raise ClientStateError("this client is open already: enter it once and share it")
+        pace = self._pace or Pace(self._room(), max_retry_after=self._config.retry.max_retry_after, rng=self._rng)
+        if pace.limit > self._room():
+            raise ConfigurationError(
+                f"the borrowed session's pool holds {self._room()} connections, fewer than the pace's {pace.limit}: "
+                f"raise the limit of its connector, or give Pace(limit={self._room()})"
+            )
+        self._transport = Transport(self._api_key, self._base_url, self._config, pace.limit, self._http)
+        await self._transport.open()
+        self._loop = asyncio.get_running_loop()
+        self._caller = Caller(self._transport, pace, self._config.retry, self._rng)
+        self._closed = False
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Closes the connections that the client opened. A borrowed session stays open."""
+        self._caller, self._closed = None, True
+        if self._transport is not None:
+            await self._transport.close()
+
+    def _room(self) -> int:
+        return MAX_IN_FLIGHT if self._http is None else int(min(MAX_IN_FLIGHT, pool_limit(self._http)))
+
+    def _open_caller(self) -> Caller:
+        if self._caller is None:
+            state = "is closed" if self._closed else "isn't open yet"
+            raise ClientStateError(f"the client {state}: use it inside `async with MountseaClient() as client:`")
+        if asyncio.get_running_loop() is not self._loop:
+            raise ClientStateError(
+                "the client was opened in another event loop: open one client in each loop, and not before it runs"
+            )
+        return self._caller
+
+    # -------------------------------------------------------------------------------------------------- batches
+    async def upload_batch(
+        self,
+        urls: Urls,
+        *,
+        concurrency: int = 32,
+        deadline: float | None = None,
+        on_event: Callable[[Event], object] | None = None,
+        session_id: str | None = None,
+        keep_duplicates: bool = False,
+        allow_private: bool = False,
+    ) -> BatchReport:
+        """Uploads URLs to one account, in parallel, and waits for all of them. The whole job in one call.
+
+        Nothing is ever paid for twice by itself: a request whose outcome isn't known is not repeated, its item ends
+        `unknown`. What becomes of single items is data, in the report; see `BatchReport.raise_for_failures()`.
+
+        Follows docs.mountsea.ai/api-reference/suno/uploadSession.
+
+        Args:
+            urls: Strings or `UploadItem`s, from any iterable or async iterable; read to its end before anything is
+                sent. Public http or https URLs that the service can download from.
+            concurrency: Submits in flight at once (1 to 100).
+            deadline: Seconds from now. Then nothing more is submitted or asked; None: until all have ended, or
+                nothing has shown a sign of life for `PollPolicy.stall`.
+            on_event: A plain function, called with each event in the event loop; must not block. What it raises is
+                logged.
+            session_id: Upload to an existing session instead of preparing one.
+            keep_duplicates: Upload a URL as often as it stands in `urls`, instead of once.
+            allow_private: Let loopback and private addresses pass, for tests.
+
+        Returns:
+            The report, one item for each entry, in input order.
+
+        Raises:
+            UsageError: The input, a setting or the client's state is at fault; nothing was sent.
+            AuthenticationError: The key was refused for the session; nothing was paid.
+            InsufficientCreditsError: No credits for the session; nothing was paid.
+            APIError: The service would not prepare a session; nothing was paid.
+            TransportError: The service could not be reached; nothing was paid.
+            NotSubmittedError: The deadline passed before there was a session; nothing was paid.
+        """
+        session = self.upload_session(
+            session_id=session_id,
+            concurrency=concurrency,
+            deadline=deadline,
+            on_event=on_event,
+            keep_duplicates=keep_duplicates,
+            allow_private=allow_private,
+        )
+        self._open_caller()
+        entries = await collect(urls, allow_private=allow_private)
+        async with session:
+            await session.upload_all(entries)
+        return session.report
+
+    def upload_session(
+        self,
+        session_id: str | None = None,
+        *,
+        concurrency: int = 32,
+        deadline: float | None = None,
+        on_event: Callable[[Event], object] | None = None,
+        keep_duplicates: bool = False,
+        allow_private: bool = False,
+    ) -> UploadSession:
+        """A batch upload session to be entered with `async with`, for those who add URLs as they come.
+
+        Follows docs.mountsea.ai/api-reference/suno/uploadSession and .../uploadSessionItem.
+
+        Args:
+            session_id: An existing session to adopt. None prepares a new one.
+            concurrency: As in `upload_batch`, and so are the rest.
+            deadline: Seconds from entering the session.
+            on_event: Called with each event.
+            keep_duplicates: Upload a URL as often as it is handed in.
+            allow_private: Let loopback and private addresses pass, for tests.
+
+        Raises:
+            ConfigurationError: A setting is out of its range.
+            ClientStateError: The client isn't open.
+        """
+        limit = MAX_IN_FLIGHT if self._http is None else pool_limit(self._http)
+        if isinstance(concurrency, int) and concurrency > limit < MAX_IN_FLIGHT:
+            raise ConfigurationError(
+                f"concurrency={concurrency}: the borrowed session's pool holds {limit:.0f} connections; raise the limit "
+                "of its connector, or lower the concurrency"
+            )
+        return UploadSession(
+            self._open_caller,
+            self._config,
+            rng=self._rng,
+            concurrency=check_concurrency(concurrency, MAX_IN_FLIGHT),
+            session_id=session_id,
+            deadline=deadline,
+            on_event=on_event,
+            keep_duplicates=keep_duplicates,
+            allow_private=allow_private,
+        )
+
+    # ------------------------------------------------------------------------------------------------ single tasks
+    async def upload(self, audio_url: str, *, deadline: float | None = None, allow_private: bool = False) -> Clip:
+        """Uploads one URL by itself. The account may differ from call to call: clips that are to be used together
+        belong in one `upload_batch` or `upload_session`.
+
+        Follows docs.mountsea.ai/api-reference/suno/upload.
+
+        Args:
+            audio_url: A public http or https URL.
+            deadline: Seconds to wait for the clip, once it was accepted.
+            allow_private: Let loopback and private addresses pass, for tests.
+
+        Raises:
+            InputError: The URL can't be uploaded; nothing was sent.
+            TaskFailedError: The service failed the upload, or (`TaskTimedOutError`) let it time out.
+            TaskPendingError: We stopped asking before it had ended; carries the `task_id`.
+            MissingClipError: It succeeded without naming its clip.
+            APIError: The service turned it away.
+            NotSentError: The service could not be reached; nothing was paid.
+            UnknownOutcomeError: It may or may not have been accepted.
+        """
+        caller = self._open_caller()
+        (item,) = check_entries([audio_url], allow_private=allow_private)
+        task_id = await caller.submit(protocol.upload_audio(item.audio_url))
+        return clip_of(await self.wait(task_id, deadline=deadline))
+
+    def task(self, task_id: str) -> TaskHandle:
+        """A handle on a task, from its id. Asks nothing yet.
+
+        Args:
+            task_id: A task's id, or a session's.
+
+        Raises:
+            InputError: It isn't an id.
+        """
+        if not isinstance(task_id, str) or not task_id.strip() or not task_id.isprintable():
+            raise InputError(f"task_id={task_id!r}: give the id that the service answered with")
+        return TaskHandle(task_id.strip(), self._open_caller, self._config.poll, self._rng)
+
+    async def status(self, task_id: str) -> Task:
+        """The task as it is now. See `TaskHandle.status`; follows docs.mountsea.ai/api-reference/suno/task."""
+        return await self.task(task_id).status()
+
+    async def wait(self, task_id: str, *, deadline: float | None = None) -> Task:
+        """The task once it has ended. See `TaskHandle.wait`; follows docs.mountsea.ai/api-reference/suno/task."""
+        return await self.task(task_id).wait(deadline=deadline)
+
+
+def _checked_key(api_key: str | None) -> str:
+    """Never shows the key in what it raises."""
+    source = "api_key"
+    if api_key is None:
+        api_key, source = os.environ.get("MOUNTSEA_API_KEY"), "MOUNTSEA_API_KEY"
+        if api_key is None:
+            raise ConfigurationError(
+                "no API key: set the environment variable MOUNTSEA_API_KEY, or give MountseaClient(api_key=...)"
+            )
+    if not isinstance(api_key, str):
+        raise ConfigurationError(f"{source} is a {type(api_key).__name__}: give the key as a string")
+    if not api_key.strip():
+        raise ConfigurationError(f"{source} is empty: give the key that Mountsea has issued")
+    for position, character in enumerate(api_key):
+        if not 0x21 <= ord(character) <= 0x7E:
+            what = {"\n": "a newline", "\r": "a carriage return", " ": "a space", "\t": "a tab"}.get(
+                character, "a character that no header can hold"
+            )
+            raise ConfigurationError(f"{source} holds {what} at position {position} of {len(api_key)}: strip it")
+    return api_key
+
+
+def _checked_base_url(base_url: str | None, *, allow_http: bool) -> str:
+    if base_url is None:
+        base_url = os.environ.get("MOUNTSEA_BASE_URL") or DEFAULT_BASE_URL
+    shown = redact.shown_url(base_url) if isinstance(base_url, str) else base_url
+    example = f"give an address such as {DEFAULT_BASE_URL}"
+    try:
+        parts = urlsplit(base_url)
+        host, _ = parts.hostname, parts.port
+    except (ValueError, AttributeError, TypeError):
+        raise ConfigurationError(f"base_url={shown!r} is no URL: {example}") from None
+    if not isinstance(base_url, str) or parts.scheme not in ("http", "https") or not host:
+        raise ConfigurationError(f"base_url={shown!r} is no http(s) URL: {example}")
+    if (
+        parts.query
+        or parts.fragment
+        or parts.username
+        or parts.password
+        or not base_url.isprintable()
+        or " " in base_url
+    ):
+        raise ConfigurationError(f"base_url={shown!r} holds more than host and path: {example}")
+    if parts.scheme == "http" and not allow_http and not _is_loopback(host):
+        raise ConfigurationError(
+            f"base_url={shown!r}: the key would travel unencrypted; use https, or ClientConfig(allow_http=True)"
+        )
+    return base_url.rstrip("/")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

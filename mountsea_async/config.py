@@ -1,0 +1,138 @@
+"""The settings of a client, as frozen values that refuse what makes no sense.
+
+Only values and their checks live here; what is done with them is in `wire/` and `upload/`.
+All times are seconds.
+"""
+
+from __future__ import annotations
+
+import math
+import ssl
+from collections.abc import Callable
+from typing import Any
+
+import attrs
+
+from .errors import ConfigurationError
+
+__all__ = ["MAX_IN_FLIGHT", "ClientConfig", "PollPolicy", "RetryPolicy", "Timeouts"]
+
+MAX_IN_FLIGHT = 100
+"""Requests in flight at once, submits and polls together, that a client never exceeds."""
+
+
+def _number(low: float, high: float = math.inf, *, above: bool = False) -> Callable[..., None]:
+    def check(owner: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+        where = f"{type(owner).__name__}({attribute.name}={value!r})"
+        if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
+            raise ConfigurationError(f"{where}: give a number of at least {low}")
+        if value < low or value > high or (above and value == low):
+            bounds = f"more than {low}" if above else f"at least {low}"
+            raise ConfigurationError(f"{where}: give {bounds}" + (f", at most {high}" if high < math.inf else ""))
+
+    return check
+
+
+def _whole(low: int, high: int) -> Callable[..., None]:
+    def check(owner: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+            raise ConfigurationError(
+                f"{type(owner).__name__}({attribute.name}={value!r}): give a whole number from {low} to {high}"
+            )
+
+    return check
+
+
+@attrs.frozen(kw_only=True)
+class Timeouts:
+    """How long one attempt of a request may take.
+
+    Attributes:
+        connect: To open a connection (default 10).
+        submit: From the moment a paid request is admitted to its whole answer (default 60). Long on purpose:
+            a paid request that we stop waiting for has an unknown outcome.
+        poll: The same for everything that costs nothing (default 30).
+    """
+
+    connect: float = attrs.field(default=10.0, validator=_number(0, above=True))
+    submit: float = attrs.field(default=60.0, validator=_number(0, above=True))
+    poll: float = attrs.field(default=30.0, validator=_number(0, above=True))
+
+
+@attrs.frozen(kw_only=True)
+class RetryPolicy:
+    """How a request is repeated that provably was not processed, or that costs nothing.
+
+    A 429 uses up no try: it pauses all requests of the client, for as long as the service says.
+
+    Attributes:
+        max_tries: Attempts in all, the first included (1 to 20, default 5).
+        base: The first wait is drawn from 0 to this; it doubles from try to try (default 0.5).
+        cap: No wait is longer than this (default 20).
+        max_retry_after: A longer `Retry-After` is cut to this (default 120).
+        patience: So long may the service accept nothing but answer 429 before we give up (default 600).
+    """
+
+    max_tries: int = attrs.field(default=5, validator=_whole(1, 20))
+    base: float = attrs.field(default=0.5, validator=_number(0))
+    cap: float = attrs.field(default=20.0, validator=_number(0))
+    max_retry_after: float = attrs.field(default=120.0, validator=_number(0))
+    patience: float = attrs.field(default=600.0, validator=_number(0, above=True))
+
+
+@attrs.frozen(kw_only=True)
+class PollPolicy:
+    """When a pending task is asked for, and when we stop.
+
+    Attributes:
+        first: The wait before a task is asked for the first time (default 2).
+        factor: The wait grows by this factor from ask to ask (1 to 10, default 1.5).
+        cap: No wait is longer than this, unless `max_rate` asks for it (default 15).
+        max_rate: Repeated polls a second that a session keeps below by waiting longer (default 20).
+        stall: A batch in which nothing ends, lands or is accepted for this long is given up; at least 600, and
+            never less than six times the mean gap between its completions (default 600).
+        blank: So long is a task asked again that ended with success but names no clip yet (default 30).
+        not_found: So long may an accepted task answer 404 before it counts as lost (default 60).
+    """
+
+    first: float = attrs.field(default=2.0, validator=_number(0))
+    factor: float = attrs.field(default=1.5, validator=_number(1, 10))
+    cap: float = attrs.field(default=15.0, validator=_number(0, above=True))
+    max_rate: float = attrs.field(default=20.0, validator=_number(0, above=True))
+    stall: float = attrs.field(default=600.0, validator=_number(600))
+    blank: float = attrs.field(default=30.0, validator=_number(0))
+    not_found: float = attrs.field(default=60.0, validator=_number(0))
+
+
+def _context(owner: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+    if value is not None and not isinstance(value, ssl.SSLContext):
+        raise ConfigurationError(f"ClientConfig({attribute.name}={value!r}): give an ssl.SSLContext, or nothing")
+
+
+@attrs.frozen(kw_only=True)
+class ClientConfig:
+    """Everything about a client that isn't its key or its address.
+
+    Attributes:
+        timeouts: How long an attempt may take.
+        retry: How a request is repeated.
+        poll: When tasks are asked for.
+        shutdown: So long do requests that were sent get for their answer when a batch is cancelled or its
+            deadline passes (default 10).
+        settle: So long does the final check wait for clips that should appear in the session's list
+            (default 30).
+        trust_env: Take proxies from the environment; such a proxy sees where requests go (default no).
+        proxy: A proxy's URL; may hold credentials, so it is never shown.
+        ssl_context: For a private certificate authority or client certificates.
+        allow_http: Let the key travel over plain http to a host that isn't loopback (default no).
+    """
+
+    timeouts: Timeouts = attrs.field(factory=Timeouts, validator=attrs.validators.instance_of(Timeouts))
+    retry: RetryPolicy = attrs.field(factory=RetryPolicy, validator=attrs.validators.instance_of(RetryPolicy))
+    poll: PollPolicy = attrs.field(factory=PollPolicy, validator=attrs.validators.instance_of(PollPolicy))
+    shutdown: float = attrs.field(default=10.0, validator=_number(0, 60))
+    settle: float = attrs.field(default=30.0, validator=_number(0))
+    trust_env: bool = False
+    proxy: str | None = attrs.field(default=None, repr=False)
+    ssl_context: ssl.SSLContext | None = attrs.field(default=None, validator=_context)
+    allow_http: bool = False

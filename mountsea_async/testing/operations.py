@@ -1,0 +1,198 @@
+"""The service's operations: an understood request in, a reply out.
+
+What may live here: the table of paths, one method an endpoint, and what holds for all of them (key, rate
+limit, the shape of errors). Pure but for the service's state; how a reply reaches the wire is in `delivery`.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from datetime import timedelta
+from email.utils import format_datetime
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from mountsea_async.testing import validation
+from mountsea_async.testing.service import RefusedError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from datetime import datetime
+
+    from mountsea_async.testing.behaviour import RateLimit
+    from mountsea_async.testing.faults import Outcome
+    from mountsea_async.testing.service import Service
+
+JSON = "application/json; charset=utf-8"
+
+
+@attrs.frozen
+class Asked:
+    """One request as the operations see it.
+
+    Args:
+        authorized: whether it carried the right key.
+        content_type: without parameters, lower case.
+        task_ids: the values of `taskId` in the query.
+    """
+
+    method: str
+    path: str
+    authorized: bool
+    body: bytes
+    content_type: str
+    task_ids: tuple[str, ...]
+
+
+@attrs.frozen
+class Reply:
+    """One answer; `task_id` is the task, session or clip task that it is about."""
+
+    status: int
+    body: bytes
+    headers: Mapping[str, str] = attrs.field(factory=dict)
+    task_id: str | None = None
+
+
+@attrs.frozen
+class Operation:
+    """A row of the table: which method serves a path, and the status of its success."""
+
+    endpoint: str
+    status: int
+    serve: Callable[[Operations, Asked, Outcome | None], tuple[dict[str, Any], str]]
+
+
+def reply_json(status: int, value: object, task_id: str | None = None, **headers: str) -> Reply:
+    """Return a JSON reply; header names are given with underscores."""
+    named = {"Content-Type": JSON, **{name.replace("_", "-"): text for name, text in headers.items()}}
+    return Reply(status, json.dumps(value, separators=(",", ":")).encode(), named, task_id)
+
+
+def reply_error(status: int, message: str | list[str], error: str = "", **headers: str) -> Reply:
+    """Return an error in the framework's shape."""
+    body: dict[str, object] = {"statusCode": status, "message": message}
+    if error:
+        body["error"] = error
+    return reply_json(status, body, **headers)
+
+
+class _Bucket:
+    """A token bucket: holds `burst`, fills at `rate` a second."""
+
+    def __init__(self, limit: RateLimit) -> None:
+        self._limit, self._tokens, self._at = limit, float(limit.burst), -math.inf
+
+    def wait(self, now: float) -> float:
+        """Take a token and return 0, or return the seconds until there is one."""
+        self._tokens = min(self._limit.burst, self._tokens + (now - self._at) * self._limit.rate)
+        self._at = now
+        if self._tokens >= 1:
+            self._tokens -= 1
+            return 0.0
+        return (1 - self._tokens) / self._limit.rate
+
+
+class Operations:
+    """Answers requests for one service."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        limit = service.behaviour.rate_limit
+        self._bucket = None if limit is None else _Bucket(limit)
+
+    def answer(self, asked: Asked, forced: Outcome | None = None) -> Reply:
+        """Do what is asked and return the reply.
+
+        Args:
+            asked: the request.
+            forced: how a task that it creates shall end.
+        """
+        row = TABLE.get(asked.path)
+        if row is None:
+            return reply_error(404, f"Cannot {asked.method} {asked.path}", "Not Found")
+        operation = row.get(asked.method)
+        if operation is None:
+            return reply_error(405, "Method Not Allowed", Allow=", ".join(row))
+        if not asked.authorized or self._service.key_revoked:
+            return reply_error(401, "Unauthorized")
+        return self._limited() or self._serve(operation, asked, forced)
+
+    def _serve(self, operation: Operation, asked: Asked, forced: Outcome | None) -> Reply:
+        try:
+            value, task_id = operation.serve(self, asked, forced)
+        except validation.InvalidError as invalid:
+            return self._refuse_invalid(invalid)
+        except RefusedError as refused:
+            return reply_error(refused.status, refused.message, refused.error)
+        return reply_json(operation.status, value, task_id)
+
+    def prepare(self, _asked: Asked, _forced: Outcome | None) -> tuple[dict[str, Any], str]:
+        """Bind an account; a body, which the service does not expect, is not looked at."""
+        session_id = self._service.prepare()
+        return {"sessionId": session_id}, session_id
+
+    def item(self, asked: Asked, forced: Outcome | None) -> tuple[dict[str, Any], str]:
+        """Upload one file on the session's account."""
+        given = validation.fields(asked.body, asked.content_type, ("sessionId", "audioUrl"))
+        task = self._service.upload(given["audioUrl"], given["sessionId"], forced)
+        return {"taskId": task.task_id}, task.task_id
+
+    def upload(self, asked: Asked, forced: Outcome | None) -> tuple[dict[str, Any], str]:
+        """Upload one file on an account drawn for it."""
+        given = validation.fields(asked.body, asked.content_type, ("audioUrl",))
+        task = self._service.upload(given["audioUrl"], None, forced)
+        return {"taskId": task.task_id}, task.task_id
+
+    def status(self, asked: Asked, _forced: Outcome | None) -> tuple[dict[str, Any], str]:
+        """Tell how a task or session is."""
+        task_id = validation.task_id(asked.task_ids)
+        return self._service.status(task_id), task_id
+
+    def _limited(self) -> Reply | None:
+        if self._bucket is None or not (wait := self._bucket.wait(self._service.clock())):
+            return None
+        limit = self._service.behaviour.rate_limit
+        seconds = max(1, math.ceil(wait))
+        headers = {}
+        if limit is not None and limit.retry_after == "seconds":
+            headers["Retry_After"] = str(seconds)
+        elif limit is not None and limit.retry_after == "date":
+            # A date has whole seconds: one more, so that it never names a moment before the token is there.
+            headers["Retry_After"] = http_date(self._service.wall() + timedelta(seconds=seconds + 1))
+        return reply_error(429, "ThrottlerException: Too Many Requests", **headers)
+
+    def _refuse_invalid(self, invalid: validation.InvalidError) -> Reply:
+        listed = invalid.listed and self._service.behaviour.message == "list"
+        message = list(invalid.messages) if listed else ", ".join(invalid.messages)
+        return reply_error(400, message, "Bad Request")
+
+
+def http_date(at: datetime) -> str:
+    """Return a moment as an HTTP header writes it, in whole seconds."""
+    return format_datetime(at, usegmt=True)
+
+
+def phrase(status: int) -> str:
+    """Return the usual reason phrase of a status."""
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return "Unknown"
+
+
+TABLE: Mapping[str, Mapping[str, Operation]] = {
+    "/suno/v2/upload": {"POST": Operation("upload", 201, Operations.upload)},
+    "/suno/v2/audio/upload/session": {"POST": Operation("prepare", 201, Operations.prepare)},
+    "/suno/v2/audio/upload/session/item": {"POST": Operation("item", 201, Operations.item)},
+    "/suno/v2/status": {"GET": Operation("status", 200, Operations.status)},
+}
+
+
+def endpoint_of(path: str) -> str:
+    """Return the endpoint's short name; `other` for a path that is none."""
+    row = TABLE.get(path)
+    return "other" if row is None else next(iter(row.values())).endpoint

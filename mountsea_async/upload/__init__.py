@@ -1,0 +1,1 @@
+"""The batch: prepare a session, fan out, poll, reconcile, report. What this project exists for."""

@@ -1,0 +1,193 @@
+"""What a caller hands in, checked before anything is sent: every entry at fault is named, with the way out.
+
+Pure: parses URLs, resolves nothing.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import math
+import re
+import socket
+from collections.abc import AsyncIterable, Iterable
+from typing import Any, TypeAlias
+from urllib.parse import SplitResult, urlsplit
+
+from .. import redact
+from ..errors import ConfigurationError, InputError, InputProblem
+from ..models import UploadItem
+
+__all__ = ["Urls", "check_audio_url", "check_concurrency", "check_deadline", "collect"]
+
+Urls: TypeAlias = Iterable[str | UploadItem] | AsyncIterable[str | UploadItem]
+
+MAX_URL = 8000
+_LISTED = 5
+_PRIVATE_NAMES = ("localhost", "local", "internal", "lan", "home.arpa", "localdomain", "intranet")
+_UNSAFE = re.compile(r"[\x00-\x20\x7f-\xa0\u2028\u2029\\<>\"`{}|^]")
+_NUMERIC_HOST = re.compile(r"(?:0x[0-9a-f]*|\d+)(?:\.(?:0x[0-9a-f]*|\d+)){0,3}\.?", re.IGNORECASE)
+_HOST_NAME = re.compile(r"(?!-)[\w-]{1,63}(?<!-)(?:\.(?!-)[\w-]{1,63}(?<!-))*\.?")
+
+
+async def collect(urls: Urls, *, allow_private: bool = False) -> tuple[UploadItem, ...]:
+    """All entries of a batch, checked.
+
+    Args:
+        urls: Strings or `UploadItem`s, from any iterable or async iterable. It is read to its end first: a batch
+            is refused as a whole, before anything is paid.
+        allow_private: Let loopback and private addresses pass.
+
+    Raises:
+        InputError: The batch is empty, or entries can't be uploaded; names each.
+    """
+    if isinstance(urls, str | bytes | UploadItem):
+        raise InputError(f"a batch is a list of URLs, not one {type(urls).__name__}: write [url]")
+    if isinstance(urls, AsyncIterable):
+        entries = [entry async for entry in urls]
+    elif isinstance(urls, Iterable):
+        entries = list(urls)
+    else:
+        raise InputError(f"a batch is an iterable of URLs, not {type(urls).__name__}")
+    if not entries:
+        raise InputError("the batch is empty: give at least one URL")
+    return check_entries(entries, allow_private=allow_private)
+
+
+def check_entries(entries: list[Any], *, allow_private: bool) -> tuple[UploadItem, ...]:
+    """Entries as `UploadItem`s.
+
+    Raises:
+        InputError: Entries can't be uploaded; names each.
+    """
+    items: list[UploadItem] = []
+    problems: list[InputProblem] = []
+    keys: dict[str, int] = {}
+    for index, entry in enumerate(entries):
+        item = entry if isinstance(entry, UploadItem) else UploadItem(entry)
+        problem = check_audio_url(item.audio_url, allow_private=allow_private) or _key_problem(item.key, index, keys)
+        if problem:
+            problems.append(InputProblem(index, _shown(item.audio_url), problem))
+        items.append(item)
+    if problems:
+        raise InputError(_message(problems, len(items)), problems=problems)
+    return tuple(items)
+
+
+def _key_problem(key: Any, index: int, keys: dict[str, int]) -> str | None:
+    if key is None:
+        return None
+    if not isinstance(key, str) or not key:
+        return f"key {key!r} is no text: give a non-empty string, or none"
+    if (first := keys.setdefault(key, index)) != index:
+        return f"key {key!r} is already that of entry {first}: keys name one entry each"
+    return None
+
+
+def _shown(value: Any) -> str:
+    return redact.shown_url(value) if isinstance(value, str) else redact.shown_text(repr(value))[:80]
+
+
+def _message(problems: list[InputProblem], total: int) -> str:
+    lines = [f"entry {p.index} ({p.value!r}): {p.problem}" for p in problems[:_LISTED]]
+    if len(problems) > _LISTED:
+        lines.append(f"and {len(problems) - _LISTED} more; see .problems")
+    return f"{len(problems)} of {total} entries can't be uploaded, so nothing was sent:\n  " + "\n  ".join(lines)
+
+
+# --------------------------------------------------------------------------------------------------------- URLs
+def check_audio_url(url: Any, *, allow_private: bool = False) -> str | None:
+    """What is wrong with a URL that the service should download from.
+
+    Args:
+        url: The URL.
+        allow_private: Let loopback and private addresses pass.
+
+    Returns:
+        The problem and the way out, in words; None if there is none.
+    """
+    if not isinstance(url, str):
+        return f"a URL is a string, not {type(url).__name__}"
+    if not url:
+        return "it is empty"
+    if len(url) > MAX_URL:
+        return f"it has {len(url)} characters: at most {MAX_URL} can be sent"
+    if found := _UNSAFE.search(url):
+        return f"it holds {_named(found[0])} at position {found.start()}: percent-encode it"
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as error:
+        return f"it is no URL ({error})"
+    if parts.scheme not in ("http", "https"):
+        return "it doesn't begin with http:// or https://: the service downloads over these only"
+    if parts.username is not None or parts.password is not None:
+        return "it holds credentials: use a presigned URL instead"
+    if port == 0:
+        return "port 0 doesn't exist"
+    return _host_problem(parts, allow_private=allow_private)
+
+
+def _named(character: str) -> str:
+    return "a space" if character == " " else f"the character {character!r}"
+
+
+def _host_problem(parts: SplitResult, *, allow_private: bool) -> str | None:
+    host = parts.hostname or ""
+    if not host:
+        return "it has no host"
+    address = _address(host)
+    if address is None:
+        if ":" in host or not _HOST_NAME.fullmatch(host):
+            return f"{host!r} is no host name"
+        name = host.rstrip(".").lower()
+        private = "." not in name or any(name == zone or name.endswith("." + zone) for zone in _PRIVATE_NAMES)
+    else:
+        private = not address.is_global or address.is_multicast
+    if private and not allow_private:
+        return f"the service can't reach {host!r}: a loopback, private or local address (allow_private lets it pass)"
+    return None
+
+
+def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """The address that a literal host means; shorthand such as `127.1` or `0x7f000001` is an address too."""
+    try:
+        address = ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        if not _NUMERIC_HOST.fullmatch(host):
+            return None
+        try:
+            return ipaddress.IPv4Address(socket.inet_aton(host.rstrip(".")))
+        except OSError:
+            return None
+    if isinstance(address, ipaddress.IPv6Address):
+        return address.ipv4_mapped or address.sixtofour or address
+    return address
+
+
+# ------------------------------------------------------------------------------------------------------ numbers
+def check_concurrency(concurrency: Any, ceiling: float) -> int:
+    """How many submits may be in flight.
+
+    Args:
+        concurrency: From 1 to `ceiling`.
+        ceiling: Requests that the client has room for.
+
+    Raises:
+        ConfigurationError: It isn't a whole number in that range.
+    """
+    if isinstance(concurrency, bool) or not isinstance(concurrency, int) or not 1 <= concurrency <= ceiling:
+        raise ConfigurationError(f"concurrency={concurrency!r}: give a whole number from 1 to {ceiling:.0f}")
+    return concurrency
+
+
+def check_deadline(deadline: Any) -> float | None:
+    """Seconds from now at which to stop.
+
+    Raises:
+        ConfigurationError: It isn't a number above 0.
+    """
+    if deadline is None:
+        return None
+    if isinstance(deadline, bool) or not isinstance(deadline, int | float) or not 0 < deadline < math.inf:
+        raise ConfigurationError(f"deadline={deadline!r}: give seconds above 0, or None for no deadline")
+    return float(deadline)

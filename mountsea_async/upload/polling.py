@@ -1,0 +1,55 @@
+"""Whom to ask and when, and when to stop asking.
+
+Pure: is told times, counts and random numbers, and answers with seconds.
+Documentation: docs.mountsea.ai/api-reference/suno/task (exponential backoff from 2 to 3 s).
+"""
+
+from __future__ import annotations
+
+import attrs
+
+from ..config import PollPolicy
+
+__all__ = ["REFUSED_PATIENCE", "Delays", "stall_limit"]
+
+REFUSED_PATIENCE = 60.0
+"""Seconds after which polls that are all refused for their key count as a stall: they won't come back."""
+_MEAN_GAPS = 6
+
+
+@attrs.define
+class Delays:
+    """The waits between the asks for one task.
+
+    Attributes:
+        policy: The waits' scale.
+        asked: How often the task was asked for.
+    """
+
+    policy: PollPolicy
+    asked: int = 0
+
+    def next(self, pending: int, uniform: float) -> float:
+        """Seconds to wait before the next ask.
+
+        Args:
+            pending: Tasks that are being asked for side by side; they share `policy.max_rate`.
+            uniform: A random number from 0 to 1; takes tasks submitted together apart by up to a tenth.
+        """
+        wait = min(self.policy.cap, self.policy.first * self.policy.factor**self.asked)
+        if self.asked:
+            wait = max(wait, pending / self.policy.max_rate)
+        self.asked += 1
+        return wait * (1 + uniform / 10)
+
+
+def stall_limit(policy: PollPolicy, ended: int, span: float) -> float:
+    """Seconds without a sign of life after which what is pending is given up.
+
+    Args:
+        policy: Holds the lower bound.
+        ended: Items that have ended so far.
+        span: Seconds from the first submit to the last end.
+    """
+    mean_gap = span / ended if ended else 0.0
+    return max(policy.stall, _MEAN_GAPS * mean_gap)

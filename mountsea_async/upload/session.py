@@ -1,0 +1,402 @@
+"""The session manager: prepares a batch upload session, fans out, watches the clock, reconciles, reports.
+
+Documentation: docs.mountsea.ai/api-reference/suno/uploadSession, .../uploadSessionItem, .../task.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+import random
+import warnings
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from types import TracebackType
+from typing import Self
+
+import attrs
+
+from ..config import ClientConfig
+from ..errors import ClientStateError, ConfigurationError, InputError, MountseaError, NotSubmittedError
+from ..models import Clip, SessionAudio, UploadItem
+from ..wire.caller import Caller
+from .batch import Item
+from .events import Event, ItemChanged, Reconciled, SessionClosed, SessionOpened
+from .fanout import Fanout
+from .inputs import Urls, check_deadline, check_entries, collect
+from .lifecycle import ENDS, ItemState
+from .polling import REFUSED_PATIENCE, stall_limit
+from .reconcile import Reconciliation, reconcile
+from .report import BatchReport, ItemReport, Stats
+from .tasks import TaskHandle
+
+__all__ = ["DuplicateURLWarning", "UploadSession"]
+
+logger = logging.getLogger("mountsea_async")
+
+_WATCH = 30.0
+"""Seconds between two looks at the clock, at most."""
+
+
+class DuplicateURLWarning(UserWarning):
+    """The same URL stands in a batch more than once; it is uploaded once, and its entries share the clip."""
+
+
+class UploadSession:
+    """A batch upload session: everything uploaded through it lands on one account.
+
+    Made by `MountseaClient.upload_session()`, whose docstring has the arguments. Enter it with `async with`;
+    leaving it waits for what is in flight and checks it against the session's own list. Leaving it by an exception
+    stops submitting and gives requests on their way `ClientConfig.shutdown` seconds for their answers.
+    """
+
+    def __init__(
+        self,
+        caller: Callable[[], Caller],
+        config: ClientConfig,
+        *,
+        rng: random.Random,
+        concurrency: int,
+        session_id: str | None = None,
+        deadline: float | None = None,
+        on_event: Callable[[Event], object] | None = None,
+        keep_duplicates: bool = False,
+        allow_private: bool = False,
+    ) -> None:
+        if on_event is not None and (not callable(on_event) or inspect.iscoroutinefunction(on_event)):
+            raise ConfigurationError("on_event: give a plain function; for async code iterate session.events()")
+        if session_id is not None and (not isinstance(session_id, str) or not session_id.strip()):
+            raise ConfigurationError(f"session_id={session_id!r}: give an id, or None for a new session")
+        self._get_caller = caller
+        self._config = config
+        self._rng = rng
+        self._concurrency = concurrency
+        self._session_id = session_id
+        self._seconds = check_deadline(deadline)
+        self._on_event = on_event
+        self._keep_duplicates = keep_duplicates
+        self._allow_private = allow_private
+        self._fanout: Fanout | None = None
+        self._owner: asyncio.Task[object] | None = None
+        self._watchdog: asyncio.Task[None] | None = None
+        self._verdict = Reconciliation()
+        self._verdict_after = -1
+        self._earlier: tuple[str, ...] = ()
+        self._adding = 0
+        self._begun = 0.0
+        self._elapsed: float | None = None
+        self._deadline_at: float | None = None
+        self._unlisten: Callable[[], None] = lambda: None
+
+    def __repr__(self) -> str:
+        return f"UploadSession(session_id={self._session_id!r}, items={len(self.report.items)})"
+
+    # ------------------------------------------------------------------------------------------ open and close
+    async def __aenter__(self) -> Self:
+        """Prepares the session, or looks up the one that is adopted.
+
+        Raises:
+            APIError: The service refuses: the key, the credits, no account, an unknown `session_id`.
+            TransportError: The service could not be reached.
+            NotSubmittedError: The deadline passed before there was a session.
+        """
+        if self._owner is not None:
+            raise ClientStateError("a session is entered once: make another with client.upload_session()")
+        caller = self._get_caller()
+        loop = asyncio.get_running_loop()
+        self._owner = asyncio.current_task()
+        self._begun = loop.time()
+        self._deadline_at = None if self._seconds is None else self._begun + self._seconds
+        adopted = self._session_id is not None
+        try:
+            async with asyncio.timeout_at(self._deadline_at):
+                self._session_id = await self._prepare(caller)
+        except TimeoutError:
+            raise NotSubmittedError("the deadline passed before there was a session", reason="deadline") from None
+        self._fanout = Fanout(
+            caller, self._config, rng=self._rng, concurrency=self._concurrency, on_event=self._on_event
+        )
+        self._unlisten = caller.pace.listen(self._fanout.paused)
+        self._fanout.emit(SessionOpened, session_id=self._session_id, adopted=adopted)
+        self._watchdog = loop.create_task(self._watch(self._fanout))
+        return self
+
+    async def _prepare(self, caller: Caller) -> str:
+        if self._session_id is None:
+            return await caller.prepare_session()
+        task = await caller.task(self._session_id)
+        if not isinstance(task.data, SessionAudio):
+            raise InputError(f"session_id={self._session_id!r} is a task, but no upload session")
+        self._earlier = task.data.audio_ids
+        return self._session_id
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        fanout = self._open_fanout()
+        try:
+            if error is not None:
+                await fanout.wind_down("cancelled", self._config.shutdown)
+                return
+            try:
+                await fanout.drain()
+                await self._reconcile(fanout)
+            except asyncio.CancelledError:
+                await fanout.wind_down("cancelled", self._config.shutdown)
+                raise
+            if fanout.crash is not None:
+                raise fanout.crash
+        finally:
+            await self._close(fanout)
+
+    async def _close(self, fanout: Fanout) -> None:
+        self._unlisten()
+        if self._watchdog is not None:
+            self._watchdog.cancel()
+            await asyncio.wait([self._watchdog])
+        self._elapsed = asyncio.get_running_loop().time() - self._begun
+        fanout.emit(SessionClosed)
+        fanout.log.close()
+
+    def _open_fanout(self) -> Fanout:
+        if self._fanout is None:
+            raise ClientStateError("the session isn't open: use it inside `async with client.upload_session()`")
+        return self._fanout
+
+    def _live_fanout(self) -> Fanout:
+        fanout = self._open_fanout()
+        if fanout.log.closed:
+            raise ClientStateError("the session is closed: open another, or adopt it with session_id=")
+        return fanout
+
+    # ------------------------------------------------------------------------------------------------- uploads
+    @property
+    def session_id(self) -> str:
+        """The service's id of the session.
+
+        Raises:
+            ClientStateError: The session isn't open yet.
+        """
+        self._open_fanout()
+        assert self._session_id is not None  # noqa: S101 - set before the fan-out
+        return self._session_id
+
+    async def submit(self, entry: str | UploadItem) -> TaskHandle:
+        """Submits one URL and returns as soon as the service has accepted it. The session polls it anyway.
+
+        Args:
+            entry: The URL, or an `UploadItem`.
+
+        Returns:
+            The task, which can also be asked for by itself.
+
+        Raises:
+            InputError: The URL can't be uploaded; nothing was sent.
+            APIError: The service turned it away.
+            UnknownOutcomeError: It may or may not have been accepted.
+            NotSubmittedError: Submitting was stopped before its turn.
+        """
+        item = self._put(entry)
+        await self._until(item, lambda: item.task_id is not None or item.ended)
+        if item.task_id is None:
+            raise item.error or MountseaError(f"item {item.index} ended {item.state}")
+        return TaskHandle(item.task_id, self._get_caller, self._config.poll, self._rng)
+
+    async def upload(self, entry: str | UploadItem) -> Clip:
+        """Uploads one URL and waits for its clip. A cancel takes it back if it was not sent yet; else it goes on.
+
+        Args:
+            entry: The URL, or an `UploadItem`.
+
+        Raises:
+            InputError: The URL can't be uploaded; nothing was sent.
+            TaskFailedError: The service failed the upload, or (`TaskTimedOutError`) let it time out.
+            TaskPendingError: We stopped asking before it had ended; carries the `task_id`.
+            MissingClipError: It succeeded without naming its clip.
+            APIError: The service turned it away.
+            UnknownOutcomeError: It may or may not have been accepted.
+            NotSubmittedError: Submitting was stopped before its turn.
+        """
+        item = self._put(entry)
+        await self._until(item, lambda: item.ended)
+        if item.clip is None:
+            raise item.error or MountseaError(f"item {item.index} ended {item.state}")
+        return item.clip
+
+    async def upload_all(self, urls: Urls) -> BatchReport:
+        """Uploads many URLs in parallel and waits for all of them.
+
+        Args:
+            urls: Strings or `UploadItem`s, from any iterable or async iterable.
+
+        Returns:
+            The report of the whole session, whatever was put in flight before included. Failures are data.
+
+        Raises:
+            InputError: The batch is empty, or entries can't be uploaded; nothing of it was sent.
+        """
+        fanout = self._live_fanout()
+        self._adding += 1
+        try:
+            entries = await collect(urls, allow_private=self._allow_private)
+        finally:
+            self._adding -= 1
+            fanout.log.wake()
+        if not self._keep_duplicates:
+            _warn_of_duplicates(entries)
+        items = fanout.start(self.session_id, entries, keep_duplicates=self._keep_duplicates)
+        try:
+            await asyncio.shield(asyncio.gather(*fanout.tasks_of(items), return_exceptions=True))
+        except asyncio.CancelledError:
+            fanout.withdraw(items)
+            raise
+        if fanout.crash is not None:
+            raise fanout.crash
+        await self._reconcile(fanout)
+        return self.report
+
+    def stop_submitting(self, reason: str = "stopped") -> None:
+        """No more submits from here on; what was submitted goes on to its end.
+
+        Args:
+            reason: A short word for the report.
+        """
+        self._live_fanout().stop(reason)
+
+    def _put(self, entry: str | UploadItem) -> Item:
+        fanout = self._live_fanout()
+        entries = check_entries([entry], allow_private=self._allow_private)
+        return fanout.start(self.session_id, entries, keep_duplicates=self._keep_duplicates)[0]
+
+    async def _until(self, item: Item, reached: Callable[[], bool]) -> None:
+        fanout = self._open_fanout()
+        try:
+            await fanout.until(item, reached)
+        except asyncio.CancelledError:
+            fanout.withdraw([item])
+            raise
+
+    # ------------------------------------------------------------------------------------------------ watching
+    async def events(self) -> AsyncIterator[Event]:
+        """Every event of the session, from the first on; any number of readers, whenever they come.
+
+        Ends when the session has closed. In the task that opened the session, which can't close it meanwhile, it
+        ends when nothing is in flight.
+        """
+        fanout = self._open_fanout()
+        owner = asyncio.current_task() is self._owner
+        await asyncio.sleep(0)  # lets an `upload_all` that was just made a task begin
+        async for event in fanout.log.read(lambda: owner and self._idle(fanout)):
+            yield event
+
+    async def as_completed(self) -> AsyncIterator[ItemReport]:
+        """The items in the order in which they end, those that have ended before included.
+
+        Ends when nothing is in flight.
+        """
+        fanout = self._open_fanout()
+        await asyncio.sleep(0)  # as above
+        async for event in fanout.log.read(lambda: self._idle(fanout)):
+            if isinstance(event, ItemChanged) and event.state in ENDS:
+                yield fanout.batch.items[event.index].report()
+
+    def _idle(self, fanout: Fanout) -> bool:
+        return not self._adding and not fanout.batch.unfinished
+
+    @property
+    def report(self) -> BatchReport:
+        """The session as it stands: at any time, after a cancel too."""
+        fanout = self._fanout
+        if fanout is None:
+            return BatchReport(self._session_id, ())
+        elapsed = self._elapsed
+        if elapsed is None:
+            elapsed = asyncio.get_running_loop().time() - self._begun
+        return BatchReport(
+            session_id=self._session_id,
+            items=_marked([item.report() for item in fanout.batch.items]),
+            reconciliation=self._verdict,
+            stats=Stats(elapsed, fanout.submits, fanout.polls, fanout.poll_errors, fanout.pauses),
+            stopped=fanout.stopped,
+        )
+
+    # --------------------------------------------------------------------------------------- clock, final check
+    async def _watch(self, fanout: Fanout) -> None:
+        """Ends what would not end by itself: at the caller's deadline, or when all has gone silent."""
+        loop = asyncio.get_running_loop()
+        while True:
+            now = loop.time()
+            if not fanout.batch.unfinished:
+                fanout.last_life = now
+            span = fanout.last_end - fanout.first_submit
+            silent_at = fanout.last_life + stall_limit(self._config.poll, fanout.batch.uploads_ended, span)
+            reason = "stalled"
+            if fanout.refused_since is not None and fanout.refused_since + REFUSED_PATIENCE < silent_at:
+                silent_at, reason = fanout.refused_since + REFUSED_PATIENCE, "unauthorized"
+            if self._deadline_at is not None and self._deadline_at <= silent_at:
+                silent_at, reason = self._deadline_at, "deadline"
+            if now >= silent_at:
+                await fanout.wind_down(reason, self._config.shutdown)
+                return
+            await asyncio.sleep(min(_WATCH, silent_at - now))
+
+    async def _reconcile(self, fanout: Fanout) -> None:
+        """Reads the session's list, again and again while clips are due that it doesn't hold yet."""
+        if not fanout.batch.items or self._verdict_after == fanout.batch.uploads_ended:
+            return
+        loop = asyncio.get_running_loop()
+        give_up = loop.time() + self._config.settle
+        limit = None if self._deadline_at is None else max(self._deadline_at, loop.time()) + self._config.shutdown
+        wait = 1.0
+        try:
+            async with asyncio.timeout_at(limit):
+                while not await self._compare(fanout) and loop.time() < give_up and fanout.stopped != "deadline":
+                    await asyncio.sleep(min(wait, max(0.0, give_up - loop.time())))
+                    wait *= 2
+        except TimeoutError:
+            pass
+        self._verdict_after = fanout.batch.uploads_ended
+        verdict = self._verdict
+        fanout.emit(
+            Reconciled,
+            consistent=verdict.consistent,
+            matched=len(verdict.matched),
+            missing=len(verdict.missing),
+            unattributed=len(verdict.unattributed),
+        )
+
+    async def _compare(self, fanout: Fanout) -> bool:
+        """One reading. Returns whether nothing is due any more."""
+        uploads = [item for item in fanout.batch.items if item.duplicate_of is None]
+        clip_ids = [item.clip.id for item in uploads if item.clip]
+        expected = len(uploads) + len(self._earlier)
+        try:
+            task = await self._get_caller().task(self.session_id, audio_ids=expected)
+            audio_ids = task.data.audio_ids if isinstance(task.data, SessionAudio) else None
+        except MountseaError as error:
+            logger.warning("reconcile.unread", extra={"session_id": self._session_id, "error": error.message})
+            audio_ids = None
+        self._verdict = reconcile(clip_ids, audio_ids, self._earlier)
+        unknown = sum(item.state is ItemState.UNKNOWN for item in uploads)
+        return audio_ids is None or not (self._verdict.missing or len(self._verdict.unattributed) < unknown)
+
+
+def _warn_of_duplicates(entries: tuple[UploadItem, ...]) -> None:
+    extra = len(entries) - len({entry.audio_url for entry in entries})
+    if extra:
+        warnings.warn(
+            f"{extra} of {len(entries)} entries repeat a URL of this batch: each URL is uploaded once and its entries "
+            "share the clip (keep_duplicates=True uploads each)",
+            DuplicateURLWarning,
+            stacklevel=3,
+        )
+
+
+def _marked(reports: list[ItemReport]) -> tuple[ItemReport, ...]:
+    """Flags items whose tasks have named the same clip."""
+    named = Counter(item.clip.id for item in reports if item.clip and item.duplicate_of is None)
+    return tuple(
+        attrs.evolve(item, reason="duplicate_clip") if item.clip and named[item.clip.id] > 1 else item
+        for item in reports
+    )

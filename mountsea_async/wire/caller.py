@@ -1,0 +1,173 @@
+"""The one door to the service: an endpoint call in, a model or a typed error out.
+
+Puts together what the other modules of `wire/` know: pace, attempt, decipher, retry.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from contextlib import AbstractAsyncContextManager, nullcontext
+from typing import Any, Protocol
+
+from ..config import RetryPolicy
+from ..errors import MountseaError
+from ..models import Task
+from . import decode, protocol, retry
+from .decode import Reader, T
+from .pacing import Pace
+from .protocol import Accepted, Request, Response, SendFailure
+from .transport import Flight, Transport
+
+
+class Submission(Protocol):
+    """What a paid request's owner is told, in this order, for each attempt."""
+
+    async def sending(self) -> None:
+        """The permit is held and nothing has been sent: the intent becomes durable here.
+
+        What this raises ends the call before anything is sent.
+        """
+
+    def not_accepted(self, error: MountseaError) -> None:
+        """This attempt provably cost nothing, and another one may follow. What this raises ends the call."""
+
+    def cut(self, *, unsent: bool) -> None:
+        """This attempt was cancelled on its way; unless it provably was not sent, its outcome is unknown."""
+
+
+class _Unobserved:
+    async def sending(self) -> None: ...
+    def not_accepted(self, error: MountseaError) -> None: ...
+    def cut(self, *, unsent: bool) -> None: ...
+
+
+class Caller:
+    """Calls endpoints over one transport, at one pace.
+
+    Args:
+        transport: Carries single attempts.
+        pace: The gate that all requests pass.
+        policy: How what may be repeated is repeated.
+        rng: Where jitter comes from.
+    """
+
+    def __init__(self, transport: Transport, pace: Pace, policy: RetryPolicy, rng: random.Random) -> None:
+        self._transport = transport
+        self.pace = pace
+        self._policy = policy
+        self.retries = 0
+        self._free = retry.retrying(policy, rng, retry.free_is_final, self._count_retry)(self._ask_once)
+        self._paid = retry.retrying(policy, rng, retry.paid_is_final, self._count_retry)(self._submit_once)
+
+    async def prepare_session(self) -> str:
+        """Opens a batch upload session. Repeating it is safe: a session costs nothing.
+
+        Returns:
+            The session's id.
+
+        Raises:
+            APIError: The service refuses, or fails again and again.
+            TransportError: No answer came, again and again.
+        """
+        return await self._free(protocol.prepare_session(), decode.session_id)
+
+    async def task(self, task_id: str, *, audio_ids: int = 0) -> Task:
+        """One task, asked for until there is an answer or the tries are used up.
+
+        Args:
+            task_id: A task's id, or a session's.
+            audio_ids: How many ids a session may hold.
+
+        Raises:
+            APIError: The service refuses, or fails again and again; `task_id` is set.
+            TransportError: No answer came, again and again; `task_id` is set.
+        """
+        try:
+            return await self._free(protocol.task_status(task_id, audio_ids=audio_ids), decode.task(task_id))
+        except MountseaError as error:
+            raise error.about(task_id) from None
+
+    async def glance(self, task_id: str) -> Task:
+        """One task, asked for once: whoever polls asks again anyway. Raises as `task` does."""
+        try:
+            return await self._ask_once(protocol.task_status(task_id), decode.task(task_id))
+        except MountseaError as error:
+            raise error.about(task_id) from None
+
+    async def submit(
+        self,
+        request: Request,
+        submission: Submission | None = None,
+        lane: AbstractAsyncContextManager[Any] | None = None,
+    ) -> str:
+        """Sends a paid request; again only if every attempt before provably cost nothing.
+
+        Args:
+            request: What to send.
+            submission: Told before and after each attempt.
+            lane: A semaphore of the caller's own, held for each attempt, together with the pace's permit.
+
+        Returns:
+            The id of the task that the service made of it.
+
+        Raises:
+            UnknownOutcomeError: It may or may not have been processed.
+            NotSentError: It never left, however often it was tried.
+            APIError: The service turned it away.
+        """
+        return await self._paid(request, submission or _Unobserved(), lane or nullcontext())
+
+    def _count_retry(self) -> None:
+        self.retries += 1
+
+    async def _ask_once(self, request: Request, read: Reader[T]) -> T:
+        while True:
+            async with self.pace.permit():
+                sent_at = asyncio.get_running_loop().time()
+                result = await self._transport.send(request)
+            if self._was_refused(result, sent_at):
+                continue
+            return protocol.decipher(result, read, self._transport.secrets)
+
+    async def _submit_once(
+        self, request: Request, submission: Submission, lane: AbstractAsyncContextManager[Any]
+    ) -> str:
+        while True:
+            async with lane, self.pace.permit():
+                await submission.sending()
+                sent_at = asyncio.get_running_loop().time()
+                result = await self._fly(request, submission)
+            refused = self._was_refused(result, sent_at)
+            outcome = protocol.classify_submit(result, self._transport.secrets)
+            if isinstance(outcome, Accepted):
+                return outcome.task_id
+            if refused or not retry.paid_is_final(outcome.error):
+                submission.not_accepted(outcome.error)
+            if not refused:
+                raise outcome.error
+
+    async def _fly(self, request: Request, submission: Submission) -> Response | SendFailure:
+        flight = Flight()
+        try:
+            return await self._transport.send(request, flight)
+        except asyncio.CancelledError:
+            submission.cut(unsent=flight.proves_unsent)
+            raise
+
+    def _was_refused(self, result: Response | SendFailure, sent_at: float) -> bool:
+        """Tells the gate how the service took a request; whether to try again when it opens.
+
+        Raises:
+            RateLimitedError: The service has accepted nothing for longer than our patience.
+        """
+        if isinstance(result, SendFailure):
+            return False
+        if result.status != 429:
+            self.pace.accepted()
+            return False
+        hint = decode.retry_after_seconds(result.retry_after, result.date)
+        self.pace.refused(hint, sent_at)
+        if self.pace.refused_for() > self._policy.patience:
+            raise protocol.error_from(result, self._transport.secrets)
+        return True

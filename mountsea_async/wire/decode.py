@@ -1,0 +1,247 @@
+"""Bodies and headers of the service as values: lenient where its contract is vague, strict where we rely on it.
+
+Pure. The one cattrs converter of the project is made here, once.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any, Protocol, TypeVar
+
+from cattrs import transform_error
+from cattrs.errors import BaseValidationError
+from cattrs.gen import make_dict_structure_fn, override
+from cattrs.preconf.json import make_converter
+
+from .. import redact
+from ..models import ENDED, Clip, SessionAudio, Task, TaskStatus
+
+logger = logging.getLogger("mountsea_async")
+
+T = TypeVar("T")
+_T_co = TypeVar("_T_co", covariant=True)
+
+
+class Malformed(ValueError):
+    """A body that lacks what we rely on. Never leaves `wire/`."""
+
+
+class Reader(Protocol[_T_co]):
+    """Reads the body of a 2xx answer, or raises `Malformed`."""
+
+    def __call__(self, body: bytes, /) -> _T_co: ...
+
+
+# ---------------------------------------------------------------------------------------------- the converter
+def _id(value: Any, _: type) -> str:
+    if isinstance(value, str) and value.strip():
+        return value
+    raise ValueError(f"an id was expected, not {type(value).__name__}")
+
+
+def _text(value: Any, _: type) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _flag(value: Any, _: type) -> bool | None:
+    return value if isinstance(value, bool) else None
+
+
+def _audio_ids(value: Any, _: type) -> SessionAudio:
+    entries = value.get("audioIds")
+    if not isinstance(entries, list):
+        raise ValueError("audioIds is no list")  # noqa: TRY004 - cattrs collects ValueErrors
+    ids = tuple(entry for entry in entries if isinstance(entry, str) and entry.strip())
+    return SessionAudio(ids, unreadable=len(entries) - len(ids))
+
+
+_converter = make_converter()
+_converter.register_structure_hook(
+    Clip,
+    make_dict_structure_fn(
+        Clip,
+        _converter,
+        id=override(struct_hook=_id),
+        status=override(struct_hook=_text),
+        audio_url=override(struct_hook=_text),
+        image_url=override(struct_hook=_text),
+        has_vocal=override(struct_hook=_flag),
+        display_tags=override(struct_hook=_text),
+    ),
+)
+_converter.register_structure_hook(SessionAudio, _audio_ids)
+
+
+def _structure(value: Any, kind: type[T]) -> T:
+    try:
+        return _converter.structure(value, kind)
+    except (BaseValidationError, ValueError) as error:
+        raise Malformed("; ".join(transform_error(error))) from None
+
+
+# ------------------------------------------------------------------------------------------------------ bodies
+_TASK_ID = re.compile(rb'"taskId"\s*:\s*"([^"\\\x00-\x1f]+)"')
+
+
+def _object(body: bytes) -> dict[str, Any]:
+    try:
+        value = json.loads(body)
+    except (ValueError, RecursionError):
+        raise Malformed("its body is no JSON") from None
+    if not isinstance(value, dict):
+        raise Malformed(f"its body is a JSON {type(value).__name__}, not an object")
+    return value
+
+
+def _named_id(body: bytes, name: str) -> str:
+    fields = _object(body)
+    for holder in (fields, fields.get("data"), fields.get("result")):
+        if isinstance(holder, dict) and isinstance(found := holder.get(name), str) and found.strip():
+            return found
+    raise Malformed(f"it holds no {name}")
+
+
+def task_id(body: bytes) -> str:
+    """The task's id; also from a body that was cut short after it.
+
+    Raises:
+        Malformed: There is none.
+    """
+    try:
+        return _named_id(body, "taskId")
+    except Malformed:
+        if body.lstrip()[:1] == b"{" and not _is_json(body) and (found := _TASK_ID.search(body)):
+            return found[1].decode("utf-8", "replace")
+        raise
+
+
+def _is_json(body: bytes) -> bool:
+    try:
+        json.loads(body)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def session_id(body: bytes) -> str:
+    """The session's id.
+
+    Raises:
+        Malformed: There is none.
+    """
+    return _named_id(body, "sessionId")
+
+
+def task(asked: str) -> Callable[[bytes], Task]:
+    """A reader of the task with the id that was asked for."""
+
+    def read(body: bytes) -> Task:
+        return _task(_object(body), asked)
+
+    return read
+
+
+def _task(fields: dict[str, Any], asked: str) -> Task:
+    inner = fields.get("data")
+    if "status" not in fields and isinstance(inner, dict) and "taskId" in inner:
+        fields = inner  # an envelope
+    answered, status = fields.get("taskId"), fields.get("status")
+    if not isinstance(status, str) or not status.strip():
+        raise Malformed("it holds no status")
+    if isinstance(answered, str) and answered and answered != asked:
+        raise Malformed("it is about another task")
+    status = status.strip().lower()
+    if status not in ENDED:
+        _note_unknown(status)
+        return Task(asked, status)
+    return Task(
+        asked,
+        status,
+        data=_data(fields),
+        created_at=_instant(fields.get("createdAt")),
+        finished_at=_instant(fields.get("finishAt")),
+        fail_code=_fail_code(fields.get("failCode")),
+        fail_reason=_fail_reason(fields.get("failReason")),
+    )
+
+
+_DOCUMENTED = frozenset(TaskStatus)
+_noted: set[str] = set()
+
+
+def _note_unknown(status: str) -> None:
+    """Says once that the service has a new word; the cap keeps a babbling server from filling memory."""
+    if status not in _DOCUMENTED and status not in _noted and len(_noted) < 32:
+        _noted.add(status)
+        logger.warning("task.unknown_status", extra={"task_status": redact.shown_text(status)[:40]})
+
+
+def _data(fields: dict[str, Any]) -> Clip | SessionAudio | tuple[Clip, ...] | None:
+    value = fields.get("data")
+    if value in (None, {}, []):
+        value = fields.get("result")
+    if isinstance(value, list):
+        return tuple(_structure(entry, Clip) for entry in value if isinstance(entry, dict)) or None
+    if not isinstance(value, dict) or not value:
+        return None
+    if "audioIds" in value:
+        return _structure(value, SessionAudio)
+    # No id, no clip: "success with empty data" is a state that the poller knows how to wait out.
+    return _structure(value, Clip) if value.get("id") not in (None, "") else None
+
+
+def _instant(value: Any) -> datetime | None:
+    if not isinstance(value, str):
+        return None
+    try:
+        instant = datetime.fromisoformat(value)
+    except ValueError:
+        return None
+    return instant if instant.tzinfo else instant.replace(tzinfo=UTC)
+
+
+def _fail_code(value: Any) -> int | float | str | None:
+    if isinstance(value, str):
+        return redact.shown_text(value)[:80] or None
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def _fail_reason(value: Any) -> str | None:
+    if isinstance(value, list):
+        value = "; ".join(part for part in value if isinstance(part, str))
+    return (redact.shown_text(value)[:500] or None) if isinstance(value, str) else None
+
+
+# ----------------------------------------------------------------------------------------------------- headers
+_SECONDS = re.compile(r"\s*(\d{1,9}(?:\.\d{1,6})?)\s*", re.ASCII)
+
+
+def retry_after_seconds(value: str | None, date: str | None) -> float | None:
+    """Seconds that a `Retry-After` header asks for.
+
+    Args:
+        value: The header: seconds or an HTTP date.
+        date: The same answer's `Date`: the server's clock is the one that the date was written by.
+
+    Returns:
+        At least 0; None where there is no hint that can be read.
+    """
+    if value is None:
+        return None
+    if match := _SECONDS.fullmatch(value):
+        return float(match[1])
+    try:
+        until, now = _http_date(value), _http_date(date or "")
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+    return max(0.0, (until - now).total_seconds())
+
+
+def _http_date(value: str) -> datetime:
+    moment = parsedate_to_datetime(value)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

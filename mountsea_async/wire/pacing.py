@@ -1,0 +1,154 @@
+"""The gate that all requests of a client pass: how many are in flight, and when nobody may go.
+
+Knows nothing of HTTP: it is told what was accepted and what was refused. Clients that share a key can share
+one `Pace`; nothing is global to the process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from ..config import MAX_IN_FLIGHT
+from ..errors import ConfigurationError
+
+HINTLESS = 1.0
+"""The first pause after a refusal without a hint; it doubles up to `HINTLESS_CAP` while refusals go on."""
+HINTLESS_CAP = 20.0
+
+Listener = Callable[[float], None]
+
+
+class Pace:
+    """Admits requests, first come first served, and pauses all of them when the service says "too many".
+
+    After a refusal fewer go at once: the number is halved, then grows by one with each accepted request up to
+    half of what it was, and slowly beyond.
+
+    Args:
+        limit: Requests in flight at once, at most (1 to 100).
+        max_retry_after: A longer hint of the service is cut to this many seconds.
+        rng: Where jitter comes from.
+    """
+
+    def __init__(
+        self, limit: int = MAX_IN_FLIGHT, *, max_retry_after: float = 120.0, rng: random.Random | None = None
+    ) -> None:
+        if isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= MAX_IN_FLIGHT:
+            raise ConfigurationError(f"Pace(limit={limit!r}): give a whole number from 1 to {MAX_IN_FLIGHT}")
+        self.limit = limit
+        self._max_retry_after = max_retry_after
+        self._rng = rng or random.Random()  # noqa: S311 - jitter
+        self._window = float(limit)
+        self._settled = float(limit)
+        self._in_flight = 0
+        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._open_at = 0.0
+        self._refusals = 0
+        self._refused_since: float | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._listeners: list[Listener] = []
+
+    @asynccontextmanager
+    async def permit(self) -> AsyncIterator[None]:
+        """Waits for its turn and holds one place in flight; for one attempt, never over a sleep."""
+        await self._enter()
+        try:
+            yield
+        finally:
+            self._in_flight -= 1
+            self._admit()
+
+    def accepted(self) -> None:
+        """The service has taken a request: the pause, if there was one, is over."""
+        self._refusals, self._refused_since = 0, None
+        if self._window < self.limit:
+            self._window += 1 if self._window < self._settled else 1 / self._window
+            self._admit()
+
+    def refused(self, retry_after: float | None, sent_at: float) -> None:
+        """The service has answered "too many requests": nobody goes until the pause is over.
+
+        Args:
+            retry_after: Seconds that the service asks for, if it does.
+            sent_at: Loop time at which the refused request was admitted. One that was on its way before the
+                last pause began tells nothing new.
+        """
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        if self._refused_since is None:
+            self._refused_since = now
+        fresh = sent_at >= self._open_at
+        if fresh:
+            self._refusals += 1
+            self._settled = max(1.0, self._window / 2)
+            self._window = max(1.0, self._window / 2) if self._refusals == 1 else 1.0
+        if retry_after is not None:
+            pause = min(retry_after, self._max_retry_after) * (1 + self._rng.random() / 10)
+        elif fresh:
+            ceiling = min(HINTLESS_CAP, HINTLESS * 2.0 ** (self._refusals - 1))
+            pause = ceiling * self._rng.uniform(0.5, 1)
+        else:
+            return
+        if now + pause > self._open_at:
+            self._open_at = now + pause
+            self._set_timer(loop)
+            for listener in tuple(self._listeners):
+                listener(pause)
+
+    def refused_for(self) -> float:
+        """Seconds since when the service has done nothing but refuse; 0 after an accepted request."""
+        return 0.0 if self._refused_since is None else asyncio.get_running_loop().time() - self._refused_since
+
+    def listen(self, listener: Listener) -> Callable[[], None]:
+        """Tells of each pause, in seconds. Returns what ends it."""
+        self._listeners.append(listener)
+        return lambda: self._listeners.remove(listener)
+
+    async def _enter(self) -> None:
+        loop = asyncio.get_running_loop()
+        if not self._waiting and self._in_flight < int(self._window) and loop.time() >= self._open_at:
+            self._in_flight += 1
+            return
+        turn: asyncio.Future[None] = loop.create_future()
+        self._waiting.append(turn)
+        self._set_timer(loop)
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():  # admitted and cancelled in the same moment: hand it on
+                self._in_flight -= 1
+                self._admit()
+            else:
+                self._waiting.remove(turn)
+            raise
+
+    def _admit(self) -> None:
+        if not self._waiting:
+            return
+        loop = asyncio.get_running_loop()
+        if loop.time() < self._open_at:
+            self._set_timer(loop)
+            return
+        while self._waiting and self._in_flight < int(self._window):
+            turn = self._waiting.popleft()
+            if not turn.done():
+                self._in_flight += 1
+                turn.set_result(None)
+
+    def _set_timer(self, loop: asyncio.AbstractEventLoop) -> None:
+        """One timer opens the gate; it is set anew only when it would fire at the wrong time."""
+        if not self._waiting or loop.time() >= self._open_at:
+            return
+        if self._timer is not None:
+            if self._timer.when() == self._open_at and not self._timer.cancelled():
+                return
+            self._timer.cancel()
+        self._timer = loop.call_at(self._open_at, self._on_timer)
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        self._admit()

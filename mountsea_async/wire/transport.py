@@ -1,0 +1,201 @@
+"""One attempt over aiohttp: bytes out, bytes in, capped, no redirects. The core's only importer of aiohttp.
+
+No aiohttp error and no key ever leaves this module: an attempt ends in a `Response` or a `SendFailure`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import platform
+import ssl
+from importlib.metadata import version
+
+import aiohttp
+import attrs
+from yarl import URL
+
+from .. import redact
+from ..config import ClientConfig
+from .protocol import Cause, Request, Response, SendFailure, proves_unsent
+
+KEEP_ALIVE = 4.0
+"""Seconds an idle connection is kept: short, since a stale one makes a paid request's outcome unknown."""
+_CHUNK = 1 << 16
+
+
+@attrs.define
+class Flight:
+    """How far an attempt got; written by the transport, read by whoever had to cut the attempt short."""
+
+    has_body: bool = False
+    bytes_written: int = 0
+    attempts: int = 0
+
+    @property
+    def proves_unsent(self) -> bool:
+        """Whether it is certain that the service has not seen the request's body."""
+        return proves_unsent(self.has_body, self.bytes_written, self.attempts)
+
+
+class Transport:
+    """Sends requests to one base URL with one key, over its own connections or a borrowed session's."""
+
+    def __init__(
+        self,
+        api_key: str,
+        base_url: str,
+        config: ClientConfig,
+        limit: int,
+        http: aiohttp.ClientSession | None,
+    ) -> None:
+        self._base_url = base_url.rstrip("/")
+        self._config = config
+        self._limit = limit
+        self._borrowed = http
+        self._http = http
+        self.secrets = (api_key,)
+        user_agent = f"mountsea-async/{version('mountsea-async')} aiohttp/{aiohttp.__version__} "
+        self._headers = {
+            "Authorization": f"Bearer {api_key}",
+            "Accept": "application/json",
+            "Accept-Encoding": "identity",  # answers are small, and what isn't compressed can't explode
+            "User-Agent": user_agent + f"Python/{platform.python_version()}",
+        }
+        self._headers_with_body = {**self._headers, "Content-Type": "application/json"}
+        times = config.timeouts
+        self._paid = aiohttp.ClientTimeout(total=times.submit, sock_connect=times.connect)
+        self._free = aiohttp.ClientTimeout(total=times.poll, sock_connect=times.connect)
+
+    def __repr__(self) -> str:
+        return f"Transport({self._base_url})"
+
+    async def open(self) -> None:
+        """Makes the connection pool. Must run in the event loop that sends."""
+        if self._borrowed is not None:
+            return
+        config = self._config
+        self._http = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(
+                limit=self._limit, keepalive_timeout=KEEP_ALIVE, ssl=config.ssl_context or True
+            ),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            trust_env=config.trust_env,
+            proxy=config.proxy,
+        )
+
+    async def close(self) -> None:
+        """Closes what was opened here; a borrowed session stays open."""
+        if self._borrowed is None and self._http is not None:
+            await self._http.close()
+
+    async def send(self, request: Request, flight: Flight | None = None) -> Response | SendFailure:
+        """One attempt.
+
+        Args:
+            request: What to send.
+            flight: Filled in as the attempt goes on, for the case that it is cancelled.
+
+        Returns:
+            The whole answer, whatever its status; or why none came and how far the request got.
+        """
+        if self._http is None:
+            raise RuntimeError("the transport was not opened")
+        flight = flight or Flight()
+        flight.has_body = request.body is not None
+        tracker = aiohttp.UploadTracker() if request.paid else None
+        status: int | None = None
+        body = bytearray()
+        try:
+            async with self._http.request(
+                request.method,
+                URL(self._base_url + request.target, encoded=True),
+                data=request.body,
+                headers=self._headers_with_body if request.body is not None else self._headers,
+                timeout=self._paid if request.paid else self._free,
+                allow_redirects=False,
+                raise_for_status=False,
+                middlewares=(),
+                upload_tracker=tracker,
+            ) as response:
+                status = response.status
+                async for chunk in response.content.iter_chunked(_CHUNK):
+                    body += chunk
+                    if len(body) > request.max_bytes:
+                        response.close()
+                        return _failure(
+                            Cause.TOO_LARGE, f"more than {request.max_bytes} bytes", flight, tracker, status
+                        )
+                headers = response.headers
+                return Response(status, bytes(body), headers.get("Retry-After"), headers.get("Date"))
+        except asyncio.CancelledError:
+            _record(flight, tracker)
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever aiohttp, ssl or the kernel raise, none of it may leave
+            cause = _cause(error)
+            detail = redact.shown_text(_describe(cause, error), self.secrets)
+            return _failure(cause, detail, flight, tracker, status, bytes(body))
+
+
+def _record(flight: Flight, tracker: aiohttp.UploadTracker | None) -> None:
+    if tracker is None:
+        # Nobody watched how much was written, so nothing may be concluded.
+        flight.has_body = False
+    else:
+        flight.bytes_written, flight.attempts = tracker.bytes_written, tracker.attempts
+
+
+def _failure(
+    cause: Cause,
+    detail: str,
+    flight: Flight,
+    tracker: aiohttp.UploadTracker | None,
+    status: int | None,
+    partial: bytes = b"",
+) -> SendFailure:
+    _record(flight, tracker)
+    return SendFailure(cause, detail, flight.has_body, flight.bytes_written, flight.attempts, status, partial)
+
+
+def _cause(error: Exception) -> Cause:
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        return Cause.CERTIFICATE
+    if isinstance(error, aiohttp.ClientSSLError | ssl.SSLError):
+        return Cause.TLS
+    if isinstance(
+        error,
+        aiohttp.ConnectionTimeoutError | aiohttp.ClientConnectorError | aiohttp.ClientProxyConnectionError,
+    ):
+        return Cause.CONNECT
+    if isinstance(error, TimeoutError):
+        return Cause.TIMEOUT
+    if isinstance(error, aiohttp.ClientPayloadError | aiohttp.ClientResponseError):
+        return Cause.MALFORMED
+    if isinstance(error, aiohttp.ClientConnectionError | OSError):
+        return Cause.DISCONNECTED
+    return Cause.CLIENT
+
+
+_IN_WORDS = {
+    Cause.CERTIFICATE: "the server's certificate doesn't hold",
+    Cause.TLS: "the TLS handshake failed",
+    Cause.CONNECT: "no connection",
+    Cause.TIMEOUT: "no answer in time",
+    Cause.MALFORMED: "the answer was cut short or is no HTTP",
+    Cause.DISCONNECTED: "the connection broke",
+    Cause.CLIENT: "the HTTP client refused",
+}
+
+
+def _describe(cause: Cause, error: Exception) -> str:
+    # ClientResponseError's text holds the URL and, in its repr, the request's headers: its class says enough.
+    said = "" if isinstance(error, aiohttp.ClientResponseError) else str(error)
+    return f"{_IN_WORDS[cause]} ({type(error).__name__}{': ' + said if said else ''})"
+
+
+def pool_limit(http: aiohttp.ClientSession) -> float:
+    """How many connections to one host a borrowed session allows; infinity if it sets no limit."""
+    connector = http.connector
+    if connector is None:
+        return 0
+    limits = [limit for limit in (connector.limit, connector.limit_per_host) if limit]
+    return min(limits, default=float("inf"))
