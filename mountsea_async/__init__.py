@@ -61,6 +61,7 @@ if TYPE_CHECKING:
     from .upload.events import SessionClosed as SessionClosed
     from .upload.events import SessionOpened as SessionOpened
     from .upload.events import SubmitsStopped as SubmitsStopped
+    from .upload.inputs import DuplicateURLWarning as DuplicateURLWarning
     from .upload.lifecycle import ItemState as ItemState
     from .upload.lifecycle import Trigger as Trigger
     from .upload.reconcile import Reconciliation as Reconciliation
@@ -68,7 +69,6 @@ if TYPE_CHECKING:
     from .upload.report import BatchReport as BatchReport
     from .upload.report import ItemReport as ItemReport
     from .upload.report import Stats as Stats
-    from .upload.session import DuplicateURLWarning as DuplicateURLWarning
     from .upload.session import UploadSession as UploadSession
     from .upload.tasks import TaskHandle as TaskHandle
     from .wire.pacing import Pace as Pace
@@ -120,7 +120,8 @@ _HOMES = {
     "upload.lifecycle": ("ItemState", "Trigger"),
     "upload.reconcile": ("Reconciliation",),
     "upload.report": ("BatchFailed", "BatchReport", "ItemReport", "Stats"),
-    "upload.session": ("DuplicateURLWarning", "UploadSession"),
+    "upload.inputs": ("DuplicateURLWarning",),
+    "upload.session": ("UploadSession",),
     "upload.tasks": ("TaskHandle",),
     "wire.pacing": ("Pace",),
 }

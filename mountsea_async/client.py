@@ -206,8 +206,8 @@ class MountseaClient:
         limit = MAX_IN_FLIGHT if self._http is None else pool_limit(self._http)
         if isinstance(concurrency, int) and concurrency > limit < MAX_IN_FLIGHT:
             raise ConfigurationError(
-                f"concurrency={concurrency}: the borrowed session's pool holds {limit:.0f} connections; raise the limit "
-                "of its connector, or lower the concurrency"
+                f"concurrency={concurrency}: the borrowed session's pool holds {limit:.0f} connections; raise the "
+                "limit of its connector, or lower the concurrency"
             )
         return UploadSession(
             self._open_caller,

@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from mountsea_async.testing import Effect
 
 INSTANT = Behaviour(durations=Fixed(0))
-ENDLESS = Behaviour(durations=Fixed(3600))
 
 
 async def one_item(effect: Effect, behaviour: Behaviour = INSTANT) -> tuple[Answered | Exception, Emulator]:

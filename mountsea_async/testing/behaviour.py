@@ -139,7 +139,7 @@ class RateLimit:
     rate: float = attrs.field(validator=_number(0, above=True))
     burst: int = attrs.field(default=1, validator=_integer(1))
     retry_after: Literal["seconds", "date", "none"] = attrs.field(
-        default="none", validator=_one_of("seconds", "date", "none")
+        default="seconds", validator=_one_of("seconds", "date", "none")
     )
 
 

@@ -181,12 +181,11 @@ class Ledger:
 
     def charged(self, audio_url: str) -> int:
         """Count the uploads of this URL that were paid for."""
-        return sum(task.audio_url == audio_url for task in tuple(self._service.tasks.values()))
+        return self._service.charged[audio_url]
 
     def paid_twice(self) -> dict[str, int]:
         """Return the URLs that were charged more than once, each with how often."""
-        times = Counter(task.audio_url for task in tuple(self._service.tasks.values()))
-        return {url: count for url, count in times.items() if count > 1}
+        return {url: times for url, times in dict(self._service.charged).items() if times > 1}
 
     def clip_ids(self) -> tuple[str, ...]:
         """Return the clips that exist by now, in order of their charges.

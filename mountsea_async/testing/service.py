@@ -7,6 +7,7 @@ it; no HTTP. A task's course is fixed when it is created and read off the clock 
 from __future__ import annotations
 
 import heapq
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from uuid import UUID
@@ -133,6 +134,7 @@ class Service:
     tasks: dict[str, Task] = attrs.field(factory=dict, init=False)
     sessions: dict[str, Session] = attrs.field(factory=dict, init=False)
     spent: int = attrs.field(default=0, init=False)
+    charged: Counter[str] = attrs.field(factory=Counter, init=False)
     _accounts: list[Account] = attrs.field(init=False)
     _started: float | None = attrs.field(default=None, init=False)
 
@@ -169,6 +171,7 @@ class Service:
         if credit is not None and self.spent + price > credit:
             raise RefusedError(402, "Insufficient credits", "Payment Required")
         self.spent += price
+        self.charged[audio_url] += 1
         task = self._plan(audio_url, account, None if session is None else session.session_id, forced)
         self.tasks[task.task_id] = task
         if session is not None:

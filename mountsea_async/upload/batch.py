@@ -100,6 +100,16 @@ class Batch:
         """Items that have not come to an end."""
         return len(self.items) - sum(self.counts[state] for state in ENDS)
 
+    def reports(self) -> tuple[ItemReport, ...]:
+        """All items as they stand; those whose tasks have named the same clip are marked."""
+        named = Counter(item.clip.id for item in self.items if item.clip and item.duplicate_of is None)
+        return tuple(
+            attrs.evolve(item.report(), reason="duplicate_clip")
+            if item.clip and named[item.clip.id] > 1
+            else item.report()
+            for item in self.items
+        )
+
     def apply(self, event: Event) -> None:
         """The one function that changes an item.
 

@@ -9,6 +9,7 @@ import ipaddress
 import math
 import re
 import socket
+import warnings
 from collections.abc import AsyncIterable, Iterable
 from typing import Any, TypeAlias
 from urllib.parse import SplitResult, urlsplit
@@ -17,16 +18,30 @@ from .. import redact
 from ..errors import ConfigurationError, InputError, InputProblem
 from ..models import UploadItem
 
-__all__ = ["Urls", "check_audio_url", "check_concurrency", "check_deadline", "collect"]
+__all__ = [
+    "DuplicateURLWarning",
+    "Urls",
+    "check_audio_url",
+    "check_concurrency",
+    "check_deadline",
+    "check_entries",
+    "collect",
+    "warn_of_duplicates",
+]
 
 Urls: TypeAlias = Iterable[str | UploadItem] | AsyncIterable[str | UploadItem]
 
 MAX_URL = 8000
+"""Longer ones are refused: a request's body must fit into one write, or a cancel could cut it in half."""
 _LISTED = 5
 _PRIVATE_NAMES = ("localhost", "local", "internal", "lan", "home.arpa", "localdomain", "intranet")
 _UNSAFE = re.compile(r"[\x00-\x20\x7f-\xa0\u2028\u2029\\<>\"`{}|^]")
 _NUMERIC_HOST = re.compile(r"(?:0x[0-9a-f]*|\d+)(?:\.(?:0x[0-9a-f]*|\d+)){0,3}\.?", re.IGNORECASE)
 _HOST_NAME = re.compile(r"(?!-)[\w-]{1,63}(?<!-)(?:\.(?!-)[\w-]{1,63}(?<!-))*\.?")
+
+
+class DuplicateURLWarning(UserWarning):
+    """The same URL stands in a batch more than once; it is uploaded once, and its entries share the clip."""
 
 
 async def collect(urls: Urls, *, allow_private: bool = False) -> tuple[UploadItem, ...]:
@@ -92,6 +107,18 @@ def _message(problems: list[InputProblem], total: int) -> str:
     if len(problems) > _LISTED:
         lines.append(f"and {len(problems) - _LISTED} more; see .problems")
     return f"{len(problems)} of {total} entries can't be uploaded, so nothing was sent:\n  " + "\n  ".join(lines)
+
+
+def warn_of_duplicates(entries: tuple[UploadItem, ...]) -> None:
+    """Warns if URLs stand in a batch more than once."""
+    extra = len(entries) - len({entry.audio_url for entry in entries})
+    if extra:
+        warnings.warn(
+            f"{extra} of {len(entries)} entries repeat a URL of this batch: each URL is uploaded once and its entries "
+            "share the clip (keep_duplicates=True uploads each)",
+            DuplicateURLWarning,
+            stacklevel=3,
+        )
 
 
 # --------------------------------------------------------------------------------------------------------- URLs

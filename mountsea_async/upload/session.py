@@ -7,40 +7,26 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import logging
 import random
-import warnings
-from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from types import TracebackType
 from typing import Self
-
-import attrs
 
 from ..config import ClientConfig
 from ..errors import ClientStateError, ConfigurationError, InputError, MountseaError, NotSubmittedError
 from ..models import Clip, SessionAudio, UploadItem
 from ..wire.caller import Caller
 from .batch import Item
-from .events import Event, ItemChanged, Reconciled, SessionClosed, SessionOpened
+from .closing import FinalCheck, watch
+from .events import Event, ItemChanged, SessionClosed, SessionOpened
 from .fanout import Fanout
-from .inputs import Urls, check_deadline, check_entries, collect
-from .lifecycle import ENDS, ItemState
-from .polling import REFUSED_PATIENCE, stall_limit
-from .reconcile import Reconciliation, reconcile
+from .inputs import Urls, check_deadline, check_entries, collect, warn_of_duplicates
+from .lifecycle import ENDS
+from .reconcile import Reconciliation
 from .report import BatchReport, ItemReport, Stats
 from .tasks import TaskHandle
 
-__all__ = ["DuplicateURLWarning", "UploadSession"]
-
-logger = logging.getLogger("mountsea_async")
-
-_WATCH = 30.0
-"""Seconds between two looks at the clock, at most."""
-
-
-class DuplicateURLWarning(UserWarning):
-    """The same URL stands in a batch more than once; it is uploaded once, and its entries share the clip."""
+__all__ = ["UploadSession"]
 
 
 class UploadSession:
@@ -80,9 +66,7 @@ class UploadSession:
         self._fanout: Fanout | None = None
         self._owner: asyncio.Task[object] | None = None
         self._watchdog: asyncio.Task[None] | None = None
-        self._verdict = Reconciliation()
-        self._verdict_after = -1
-        self._earlier: tuple[str, ...] = ()
+        self._check: FinalCheck | None = None
         self._adding = 0
         self._begun = 0.0
         self._elapsed: float | None = None
@@ -111,7 +95,7 @@ class UploadSession:
         adopted = self._session_id is not None
         try:
             async with asyncio.timeout_at(self._deadline_at):
-                self._session_id = await self._prepare(caller)
+                self._session_id, earlier = await self._prepare(caller)
         except TimeoutError:
             raise NotSubmittedError("the deadline passed before there was a session", reason="deadline") from None
         self._fanout = Fanout(
@@ -119,17 +103,18 @@ class UploadSession:
         )
         self._unlisten = caller.pace.listen(self._fanout.paused)
         self._fanout.emit(SessionOpened, session_id=self._session_id, adopted=adopted)
-        self._watchdog = loop.create_task(self._watch(self._fanout))
+        self._check = FinalCheck(caller, self._config, self._fanout, self._session_id, earlier, self._deadline_at)
+        self._watchdog = loop.create_task(watch(self._fanout, self._config, self._deadline_at))
         return self
 
-    async def _prepare(self, caller: Caller) -> str:
+    async def _prepare(self, caller: Caller) -> tuple[str, tuple[str, ...]]:
+        """The session's id, and the clips that it holds already."""
         if self._session_id is None:
-            return await caller.prepare_session()
+            return await caller.prepare_session(), ()
         task = await caller.task(self._session_id)
         if not isinstance(task.data, SessionAudio):
             raise InputError(f"session_id={self._session_id!r} is a task, but no upload session")
-        self._earlier = task.data.audio_ids
-        return self._session_id
+        return self._session_id, task.data.audio_ids
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -141,7 +126,7 @@ class UploadSession:
                 return
             try:
                 await fanout.drain()
-                await self._reconcile(fanout)
+                await self._reconcile()
             except asyncio.CancelledError:
                 await fanout.wind_down("cancelled", self._config.shutdown)
                 raise
@@ -149,6 +134,10 @@ class UploadSession:
                 raise fanout.crash
         finally:
             await self._close(fanout)
+
+    async def _reconcile(self) -> None:
+        if self._check is not None:
+            await self._check.run()
 
     async def _close(self, fanout: Fanout) -> None:
         self._unlisten()
@@ -244,7 +233,7 @@ class UploadSession:
             self._adding -= 1
             fanout.log.wake()
         if not self._keep_duplicates:
-            _warn_of_duplicates(entries)
+            warn_of_duplicates(entries)
         items = fanout.start(self.session_id, entries, keep_duplicates=self._keep_duplicates)
         try:
             await asyncio.shield(asyncio.gather(*fanout.tasks_of(items), return_exceptions=True))
@@ -253,7 +242,7 @@ class UploadSession:
             raise
         if fanout.crash is not None:
             raise fanout.crash
-        await self._reconcile(fanout)
+        await self._reconcile()
         return self.report
 
     def stop_submitting(self, reason: str = "stopped") -> None:
@@ -315,88 +304,8 @@ class UploadSession:
             elapsed = asyncio.get_running_loop().time() - self._begun
         return BatchReport(
             session_id=self._session_id,
-            items=_marked([item.report() for item in fanout.batch.items]),
-            reconciliation=self._verdict,
+            items=fanout.batch.reports(),
+            reconciliation=self._check.verdict if self._check else Reconciliation(),
             stats=Stats(elapsed, fanout.submits, fanout.polls, fanout.poll_errors, fanout.pauses),
             stopped=fanout.stopped,
         )
-
-    # --------------------------------------------------------------------------------------- clock, final check
-    async def _watch(self, fanout: Fanout) -> None:
-        """Ends what would not end by itself: at the caller's deadline, or when all has gone silent."""
-        loop = asyncio.get_running_loop()
-        while True:
-            now = loop.time()
-            if not fanout.batch.unfinished:
-                fanout.last_life = now
-            span = fanout.last_end - fanout.first_submit
-            silent_at = fanout.last_life + stall_limit(self._config.poll, fanout.batch.uploads_ended, span)
-            reason = "stalled"
-            if fanout.refused_since is not None and fanout.refused_since + REFUSED_PATIENCE < silent_at:
-                silent_at, reason = fanout.refused_since + REFUSED_PATIENCE, "unauthorized"
-            if self._deadline_at is not None and self._deadline_at <= silent_at:
-                silent_at, reason = self._deadline_at, "deadline"
-            if now >= silent_at:
-                await fanout.wind_down(reason, self._config.shutdown)
-                return
-            await asyncio.sleep(min(_WATCH, silent_at - now))
-
-    async def _reconcile(self, fanout: Fanout) -> None:
-        """Reads the session's list, again and again while clips are due that it doesn't hold yet."""
-        if not fanout.batch.items or self._verdict_after == fanout.batch.uploads_ended:
-            return
-        loop = asyncio.get_running_loop()
-        give_up = loop.time() + self._config.settle
-        limit = None if self._deadline_at is None else max(self._deadline_at, loop.time()) + self._config.shutdown
-        wait = 1.0
-        try:
-            async with asyncio.timeout_at(limit):
-                while not await self._compare(fanout) and loop.time() < give_up and fanout.stopped != "deadline":
-                    await asyncio.sleep(min(wait, max(0.0, give_up - loop.time())))
-                    wait *= 2
-        except TimeoutError:
-            pass
-        self._verdict_after = fanout.batch.uploads_ended
-        verdict = self._verdict
-        fanout.emit(
-            Reconciled,
-            consistent=verdict.consistent,
-            matched=len(verdict.matched),
-            missing=len(verdict.missing),
-            unattributed=len(verdict.unattributed),
-        )
-
-    async def _compare(self, fanout: Fanout) -> bool:
-        """One reading. Returns whether nothing is due any more."""
-        uploads = [item for item in fanout.batch.items if item.duplicate_of is None]
-        clip_ids = [item.clip.id for item in uploads if item.clip]
-        expected = len(uploads) + len(self._earlier)
-        try:
-            task = await self._get_caller().task(self.session_id, audio_ids=expected)
-            audio_ids = task.data.audio_ids if isinstance(task.data, SessionAudio) else None
-        except MountseaError as error:
-            logger.warning("reconcile.unread", extra={"session_id": self._session_id, "error": error.message})
-            audio_ids = None
-        self._verdict = reconcile(clip_ids, audio_ids, self._earlier)
-        unknown = sum(item.state is ItemState.UNKNOWN for item in uploads)
-        return audio_ids is None or not (self._verdict.missing or len(self._verdict.unattributed) < unknown)
-
-
-def _warn_of_duplicates(entries: tuple[UploadItem, ...]) -> None:
-    extra = len(entries) - len({entry.audio_url for entry in entries})
-    if extra:
-        warnings.warn(
-            f"{extra} of {len(entries)} entries repeat a URL of this batch: each URL is uploaded once and its entries "
-            "share the clip (keep_duplicates=True uploads each)",
-            DuplicateURLWarning,
-            stacklevel=3,
-        )
-
-
-def _marked(reports: list[ItemReport]) -> tuple[ItemReport, ...]:
-    """Flags items whose tasks have named the same clip."""
-    named = Counter(item.clip.id for item in reports if item.clip and item.duplicate_of is None)
-    return tuple(
-        attrs.evolve(item, reason="duplicate_clip") if item.clip and named[item.clip.id] > 1 else item
-        for item in reports
-    )

@@ -27,7 +27,7 @@ T = TypeVar("T")
 _T_co = TypeVar("_T_co", covariant=True)
 
 
-class Malformed(ValueError):
+class Malformed(ValueError):  # noqa: N818 - a verdict on a body, turned into an error by `protocol`
     """A body that lacks what we rely on. Never leaves `wire/`."""
 
 

@@ -1,0 +1,56 @@
+"""The words of the command line: the library's messages name its keywords, here they become flags.
+
+Pure functions over strings, and the one way in which an error is printed.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+
+from ..redact import shown_text
+
+__all__ = ["in_flags", "one_line", "say", "say_error"]
+
+_KEYWORDS = "concurrency|deadline|session_id|base_url|items|port"
+_SWITCHES = "keep_duplicates|allow_private"
+_REWORDED: tuple[tuple[re.Pattern[str], str], ...] = (
+    (re.compile(r",? or give MountseaClient\(api_key=\.\.\.\)"), ""),
+    (re.compile(r", or ClientConfig\(allow_http=True\)"), ""),
+    (re.compile(r", or None for no deadline"), ", or leave it out for no deadline"),
+    (re.compile(rf"\b({_SWITCHES})(?:=True)?\b"), r"--\1"),
+    (re.compile(rf"\b({_KEYWORDS})="), r"--\1 "),
+    (re.compile(r"^(?:Behaviour|RateLimit|Uniform)\.(\w+) must"), r"--\1 must"),
+    (re.compile(r"^(port|api_key) must"), r"--\1 must"),
+)
+_FLAG = re.compile(r"--[a-z_]+")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
+
+
+def in_flags(message: str) -> str:
+    """The library's message with its keywords as flags: `concurrency=0` becomes `--concurrency 0`."""
+    for pattern, flag in _REWORDED:
+        message = pattern.sub(flag, message)
+    return _FLAG.sub(lambda match: match[0].replace("_", "-"), message)
+
+
+def one_line(text: str) -> str:
+    """The text on one line, with nothing in it that a terminal would obey and without the queries of URLs."""
+    return _CONTROL.sub(" ", shown_text(text)).strip()
+
+
+def say(text: str) -> None:
+    """Prints lines on stderr; a stderr that is closed or that can't hold a character stops nothing."""
+    if sys.stderr is None:
+        return
+    encoding = sys.stderr.encoding or "utf-8"
+    try:
+        sys.stderr.write(text.encode(encoding, "backslashreplace").decode(encoding) + "\n")
+        sys.stderr.flush()
+    except (OSError, ValueError):
+        pass
+
+
+def say_error(text: str) -> None:
+    """Prints an error as `mountsea: error: ...` on stderr."""
+    say(f"mountsea: error: {text}")

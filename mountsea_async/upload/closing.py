@@ -1,0 +1,133 @@
+"""How a session comes to its end: the clock that ends what would not end by itself, and the final check.
+
+Does I/O through the caller it is given; what it decides by is in `polling.py` and `reconcile.py`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+
+from ..config import ClientConfig
+from ..errors import MountseaError
+from ..models import SessionAudio
+from ..wire.caller import Caller
+from .events import Reconciled
+from .fanout import Fanout
+from .lifecycle import ItemState
+from .polling import REFUSED_PATIENCE, stall_limit
+from .reconcile import Reconciliation, reconcile
+
+__all__ = ["FinalCheck", "watch"]
+
+logger = logging.getLogger("mountsea_async")
+
+_LOOK = 30.0
+"""Seconds between two looks at the clock, at most."""
+
+
+async def watch(fanout: Fanout, config: ClientConfig, deadline_at: float | None) -> None:
+    """Ends the items at the caller's deadline, or when all has gone silent; returns once it has.
+
+    Args:
+        fanout: The items on their way.
+        config: Settings of the client.
+        deadline_at: Loop time; None for no deadline.
+    """
+    loop = asyncio.get_running_loop()
+    while True:
+        now = loop.time()
+        if not fanout.batch.unfinished:
+            fanout.last_life = now
+        span = fanout.last_end - fanout.first_submit
+        end_at = fanout.last_life + stall_limit(config.poll, fanout.batch.uploads_ended, span)
+        reason = "stalled"
+        if fanout.refused_since is not None and fanout.refused_since + REFUSED_PATIENCE < end_at:
+            end_at, reason = fanout.refused_since + REFUSED_PATIENCE, "unauthorized"
+        if deadline_at is not None and deadline_at <= end_at:
+            end_at, reason = deadline_at, "deadline"
+        if now >= end_at:
+            await fanout.wind_down(reason, config.shutdown)
+            return
+        await asyncio.sleep(min(_LOOK, end_at - now))
+
+
+class FinalCheck:
+    """Compares the items with the session's own list.
+
+    Args:
+        caller: The door to the service.
+        config: Settings of the client.
+        fanout: The items.
+        session_id: The session.
+        earlier: Ids that the session held before anything was submitted to it.
+        deadline_at: Loop time after which `ClientConfig.shutdown` more seconds may be used; None for no bound
+            but the settle time.
+    """
+
+    def __init__(
+        self,
+        caller: Caller,
+        config: ClientConfig,
+        fanout: Fanout,
+        session_id: str,
+        earlier: Sequence[str],
+        deadline_at: float | None,
+    ) -> None:
+        self._caller = caller
+        self._config = config
+        self._fanout = fanout
+        self._session_id = session_id
+        self._earlier = earlier
+        self._deadline_at = deadline_at
+        self._done_at = -1
+        self.verdict = Reconciliation(earlier=tuple(earlier))
+
+    async def run(self) -> None:
+        """Reads the list, again and again while clips are due that it doesn't hold yet."""
+        ended = self._fanout.batch.uploads_ended
+        if not self._fanout.batch.items or self._done_at == ended:
+            return
+        loop = asyncio.get_running_loop()
+        late = self._deadline_at is not None and loop.time() >= self._deadline_at
+        give_up = loop.time() + (0.0 if late else self._config.settle)
+        limit = None if self._deadline_at is None else max(self._deadline_at, loop.time()) + self._config.shutdown
+        wait = 1.0
+        try:
+            async with asyncio.timeout_at(limit):
+                while not await self._compare() and loop.time() < give_up:
+                    await asyncio.sleep(min(wait, max(0.0, give_up - loop.time())))
+                    wait *= 2
+        except TimeoutError:
+            logger.warning("reconcile.cut_short", extra={"session_id": self._session_id})
+        self._done_at = ended
+        self._fanout.emit(
+            Reconciled,
+            consistent=self.verdict.consistent,
+            matched=len(self.verdict.matched),
+            missing=len(self.verdict.missing),
+            unattributed=len(self.verdict.unattributed),
+        )
+
+    async def _compare(self) -> bool:
+        """One reading. Returns whether nothing is due any more."""
+        uploads = [item for item in self._fanout.batch.items if item.duplicate_of is None]
+        audio_ids = await self._read(len(uploads) + len(self._earlier))
+        if audio_ids is not None or not self.verdict.read:
+            # A later reading that fails takes nothing back: what an earlier one has seen stays seen.
+            self.verdict = reconcile([item.clip.id for item in uploads if item.clip], audio_ids, self._earlier)
+        unknown = sum(item.state is ItemState.UNKNOWN for item in uploads)
+        return not (self.verdict.missing or len(self.verdict.unattributed) < unknown)
+
+    async def _read(self, expected: int) -> tuple[str, ...] | None:
+        try:
+            task = await self._caller.task(self._session_id, audio_ids=expected)
+        except MountseaError as error:
+            logger.warning("reconcile.unread", extra={"session_id": self._session_id, "error": error.message})
+            return None
+        if not isinstance(task.data, SessionAudio):
+            return None
+        if task.data.unreadable:
+            logger.warning("reconcile.unreadable_ids", extra={"count": task.data.unreadable})
+        return task.data.audio_ids
