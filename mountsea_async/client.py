@@ -21,7 +21,7 @@ from .upload.report import BatchReport
 from .upload.session import UploadSession
 from .upload.tasks import TaskHandle, clip_of
 from .wire import protocol
-from .wire.caller import Caller
+from .wire.caller import Caller, Unwatched
 from .wire.pacing import Pace
 from .wire.transport import Transport, pool_limit
 
@@ -143,7 +143,8 @@ class MountseaClient:
         Args:
             urls: Strings or `UploadItem`s, from any iterable or async iterable; read to its end before anything is
                 sent. Public http or https URLs that the service can download from.
-            concurrency: Submits in flight at once (1 to 100).
+            concurrency: Requests in flight at once, submits and polls together (1 to 100). A sixteenth of them,
+                at least one, is kept for polls; with 1, a submit and a poll may be in flight.
             deadline: Seconds from now. Then nothing more is submitted or asked; None: until all have ended, or
                 nothing has shown a sign of life for `PollPolicy.stall`.
             on_event: A plain function, called with each event in the event loop; must not block. What it raises is
@@ -172,7 +173,8 @@ class MountseaClient:
             allow_private=allow_private,
         )
         self._open_caller()
-        entries = await collect(urls, allow_private=allow_private)
+        # An iterator lets go of the entries once they were read: with thousands of them that counts.
+        entries = iter(await collect(urls, allow_private=allow_private))
         async with session:
             await session.upload_all(entries)
         return session.report
@@ -244,7 +246,7 @@ class MountseaClient:
         """
         caller = self._open_caller()
         (item,) = check_entries([audio_url], allow_private=allow_private)
-        task_id = await caller.submit(protocol.upload_audio(item.audio_url))
+        task_id = await caller.submit(Unwatched(protocol.upload_audio(item.audio_url)))
         return clip_of(await self.wait(task_id, deadline=deadline))
 
     def task(self, task_id: str) -> TaskHandle:

@@ -30,6 +30,7 @@ class TaskStatus(StrEnum):
     TIMEOUT = "timeout"
 
 
+DOCUMENTED = frozenset(TaskStatus)
 ENDED = frozenset({TaskStatus.SUCCESS, TaskStatus.FAILED, TaskStatus.TIMEOUT})
 
 
@@ -105,8 +106,11 @@ class Task:
         return None
 
 
+NO_METADATA: Mapping[str, Any] = MappingProxyType({})
+
+
 def _read_only(metadata: Mapping[str, Any]) -> Mapping[str, Any]:
-    return MappingProxyType(dict(metadata))
+    return MappingProxyType(dict(metadata)) if metadata else NO_METADATA
 
 
 @attrs.frozen
@@ -121,4 +125,4 @@ class UploadItem:
 
     audio_url: str = attrs.field(repr=False)
     key: str | None = None
-    metadata: Mapping[str, Any] = attrs.field(factory=dict, converter=_read_only, repr=False, hash=False)
+    metadata: Mapping[str, Any] = attrs.field(default=NO_METADATA, converter=_read_only, repr=False, hash=False)

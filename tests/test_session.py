@@ -160,7 +160,7 @@ async def test_leaving_by_an_exception_stops_submits_and_keeps_the_report(world)
 
 async def test_stopping_by_hand_lets_what_was_submitted_finish(world) -> None:
     w = await world(Behaviour(durations=Fixed(30), latency=1))
-    async with w.client.upload_session(concurrency=2) as session:
+    async with w.client.upload_session(concurrency=3) as session:
         everything = asyncio.create_task(session.upload_all(urls(20)))
         await asyncio.sleep(2.5)
         session.stop_submitting("enough")

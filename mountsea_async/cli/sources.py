@@ -105,8 +105,10 @@ def _content(source: str, stdin: Callable[[], bytes]) -> bytes:
         return stdin()
     if "://" in source:
         # What follows the question mark may be a signature.
-        shown = source.partition("?")[0].rpartition("@")[2]
-        raise InputError(f"{shown!r} is neither a file nor a URL that begins with http:// or https://")
+        scheme, _, rest = source.partition("?")[0].partition("://")
+        raise InputError(
+            f"'{scheme}://{rest.rpartition('@')[2]}' is neither a file nor a URL that begins with http:// or https://"
+        )
     try:
         return Path(source).read_bytes()
     except FileNotFoundError:

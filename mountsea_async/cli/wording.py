@@ -1,16 +1,22 @@
 """The words of the command line: the library's messages name its keywords, here they become flags.
 
-Pure functions over strings, and the one way in which an error is printed.
+Pure functions over strings, and the ways in which lines reach stderr.
 """
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
 import sys
+import textwrap
+from contextlib import suppress
+from pathlib import Path
+from typing import TextIO
 
 from ..redact import shown_text
 
-__all__ = ["in_flags", "one_line", "say", "say_error"]
+__all__ = ["abandon", "in_flags", "one_line", "say", "say_error", "say_wrapped"]
 
 _KEYWORDS = "concurrency|deadline|session_id|base_url|items|port"
 _SWITCHES = "keep_duplicates|allow_private"
@@ -22,6 +28,7 @@ _REWORDED: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(rf"\b({_KEYWORDS})="), r"--\1 "),
     (re.compile(r"^(?:Behaviour|RateLimit|Uniform)\.(\w+) must"), r"--\1 must"),
     (re.compile(r"^(port|api_key) must"), r"--\1 must"),
+    (re.compile(r"^task_id="), "TASK_ID "),
 )
 _FLAG = re.compile(r"--[a-z_]+")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
@@ -48,7 +55,23 @@ def say(text: str) -> None:
         sys.stderr.write(text.encode(encoding, "backslashreplace").decode(encoding) + "\n")
         sys.stderr.flush()
     except (OSError, ValueError):
-        pass
+        abandon(sys.stderr)
+
+
+def abandon(stream: TextIO) -> None:
+    """Points a stream that nobody reads any more to nowhere: Python's own flush at exit would complain otherwise."""
+    with suppress(OSError, ValueError), Path(os.devnull).open("w") as nowhere:
+        os.dup2(nowhere.fileno(), stream.fileno())
+
+
+def say_wrapped(text: str) -> None:
+    """Prints a line on stderr, broken between words where a terminal would break it anywhere."""
+    if sys.stderr is None or not sys.stderr.isatty():
+        say(text)
+        return
+    indent = " " * (len(text) - len(text.lstrip()) + 2)
+    width = max(40, shutil.get_terminal_size().columns - 1)
+    say(textwrap.fill(text, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False))
 
 
 def say_error(text: str) -> None:

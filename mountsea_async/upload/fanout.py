@@ -17,48 +17,30 @@ import attrs
 
 from ..config import ClientConfig
 from ..errors import (
-    AbandonedError,
     AuthenticationError,
-    DeadlineError,
     MissingClipError,
     MountseaError,
-    NotSubmittedError,
-    StalledError,
     TaskFailedError,
     TaskLostError,
-    TaskPendingError,
     TaskTimedOutError,
     UnknownOutcomeError,
 )
 from ..models import Task, UploadItem
 from ..wire import protocol
-from ..wire.caller import Caller
+from ..wire.caller import Caller, Lane
+from ..wire.protocol import Request
+from . import reasons
 from .batch import Batch, EventLog, Item
 from .events import Event, ItemChanged, Paused, SubmitsStopped
 from .lifecycle import ItemState, Trigger, advance, path_to
-from .tasks import Sighting, clip_of, follow
+from .polling import Delays
+from .tasks import Follower, Sighting, clip_of
 
 __all__ = ["Fanout"]
 
 logger = logging.getLogger("mountsea_async")
 
-_PENDING_ERRORS: dict[str, tuple[type[TaskPendingError], str]] = {
-    "deadline": (DeadlineError, "the deadline passed"),
-    "stalled": (StalledError, "nothing showed a sign of life for too long"),
-    "unauthorized": (StalledError, "the service refuses the key, for polls too"),
-}
-_STOPPED_BECAUSE = {
-    "unauthorized": "the service refuses the key",
-    "credits": "there are no credits left",
-    "session_gone": "the service doesn't know the session any more",
-    "no_account": "the session's account is not available",
-    "unreachable": "the service can't be reached",
-    "rate_limited": "the service kept answering 'too many requests'",
-    "deadline": "the deadline passed",
-    "stalled": "nothing showed a sign of life for too long",
-    "stopped": "submitting was stopped",
-    "cancelled": "the upload was cancelled",
-}
+POLLS_SHARE = 16
 
 
 class _Stopped(Exception):  # noqa: N818 - ends a call; not an error
@@ -72,7 +54,8 @@ class Fanout:
         caller: The door to the service.
         config: Settings of the client.
         rng: Where jitter comes from.
-        concurrency: Submits in flight at once.
+        concurrency: Requests in flight at once, submits and polls together; a sixteenth, at least one, is
+            kept for polls.
         on_event: Called with each event; what it raises is logged and changes nothing.
     """
 
@@ -88,7 +71,11 @@ class Fanout:
         self._caller = caller
         self._config = config
         self._rng = rng
-        self._lane = asyncio.Semaphore(concurrency)
+        # Submits may use all of the room but what is kept for polls: submits that hang must not silence them.
+        kept = max(1, concurrency // POLLS_SHARE)
+        room = asyncio.Semaphore(max(concurrency, 1 + kept))
+        self._submits = _Both(asyncio.Semaphore(max(1, concurrency - kept)), room)
+        self.asks: Lane = room
         self._on_event = on_event
         self._loop = asyncio.get_running_loop()
         self._wall = time.time() - self._loop.time()
@@ -167,9 +154,7 @@ class Fanout:
         elif self.stopped is not None:
             self._skip(item)
         else:
-            task = self._loop.create_task(self._run(session_id, item))
-            self._tasks[item] = task
-            task.add_done_callback(lambda task: self._task_done(item, task))
+            self._tasks[item] = self._loop.create_task(self._run(session_id, item))
         return item
 
     def _join(self, item: Item, original: Item) -> None:
@@ -186,30 +171,36 @@ class Fanout:
         originals = (item if item.duplicate_of is None else self.batch.items[item.duplicate_of] for item in items)
         return [self._tasks[original] for original in originals if original in self._tasks]
 
-    def _task_done(self, item: Item, task: asyncio.Task[None]) -> None:
-        del self._tasks[item]
-        if not task.cancelled() and (crash := task.exception()) is not None and self.crash is None:
-            self.crash = crash
-            self.stop("stopped")
-
     # ------------------------------------------------------------------------------------------- one item's way
     async def _run(self, session_id: str, item: Item) -> None:
-        request = protocol.submit_item(session_id, item.audio_url)
         try:
-            task_id = await self._caller.submit(request, _Submission(self, item), self._lane)
+            if await self._submit(session_id, item):
+                await self._poll(item)
+        except Exception as crash:
+            # A bug of ours: nothing is guessed from here on, and whoever waits for the items is told.
+            self.crash = self.crash or crash
+            self.stop("stopped")
+            logger.exception("item.crashed", extra={"index": item.index})
+        finally:
+            self._tasks.pop(item, None)
+
+    async def _submit(self, session_id: str, item: Item) -> bool:
+        """Returns whether there is a task to poll."""
+        try:
+            task_id = await self._caller.submit(_Submission(self, session_id, item), self._submits)
         except _Stopped:
-            return
+            return False
         except UnknownOutcomeError as error:
             self.change(item, Trigger.LOSE, error=error)
             self._stop_if_it_concerns_all(error)
+            return False
         except MountseaError as error:
             self._turned_away(item, error)
-        else:
-            self.change(item, Trigger.ACCEPT, task_id=task_id)
-            if self._winding is not None:
-                self._abandon(item)
-            else:
-                await self._poll(item, task_id)
+            return False
+        self.change(item, Trigger.ACCEPT, task_id=task_id)
+        if self._winding is not None:
+            self._abandon(item)
+        return self._winding is None
 
     def _turned_away(self, item: Item, error: MountseaError) -> None:
         if protocol.stops_submits(error) is None:
@@ -225,17 +216,10 @@ class Fanout:
         if (word := protocol.stops_submits(error)) is not None:
             self.stop(word, error)
 
-    async def _poll(self, item: Item, task_id: str) -> None:
+    async def _poll(self, item: Item) -> None:
+        delays = Delays(self._config.poll)
         try:
-            task = await follow(
-                self._caller,
-                task_id,
-                self._config.poll,
-                rng=self._rng,
-                pending=lambda: self.batch.counts[ItemState.SUBMITTED],
-                sighted=self._sighted,
-            )
-            clip = clip_of(task)
+            clip = clip_of(await Follower(self._caller, item.task_id or "", delays, self._rng, self).run())
         except TaskLostError as error:
             self.change(item, Trigger.ABANDON, reason="task_lost", error=error)
         except MissingClipError as error:
@@ -247,7 +231,12 @@ class Fanout:
         else:
             self.change(item, Trigger.SUCCEED, clip=clip)
 
-    def _sighted(self, sighting: Sighting) -> None:
+    def pending(self) -> int:
+        """How many items are being polled."""
+        return self.batch.counts[ItemState.SUBMITTED]
+
+    def sighted(self, sighting: Sighting) -> None:
+        """What one poll brought."""
         self.polls += 1
         if isinstance(sighting, Task):
             self.refused_since = None
@@ -277,16 +266,11 @@ class Fanout:
 
     def _skip(self, item: Item, reason: str | None = None) -> None:
         why, cause = (reason, None) if reason else (self.stopped or "stopped", self._stop_error)
-        words = _STOPPED_BECAUSE.get(why, why) + (f": {cause.message}" if cause else "")
-        error = NotSubmittedError(f"not submitted, since {words}", reason=why, cause=cause)
-        self.change(item, Trigger.SKIP, reason=why, error=error)
+        self.change(item, Trigger.SKIP, reason=why, error=reasons.not_submitted(why, cause))
 
     def _abandon(self, item: Item) -> None:
         reason = self._winding or "cancelled"
-        kind, words = _PENDING_ERRORS.get(reason, (AbandonedError, "the upload was cancelled"))
-        task_id = item.task_id or ""
-        error = kind(f"task {task_id} was still pending when {words}", task_id=task_id)
-        self.change(item, Trigger.ABANDON, reason=reason, error=error)
+        self.change(item, Trigger.ABANDON, reason=reason, error=reasons.still_pending(reason, item.task_id or ""))
 
     def cut(self, item: Item, *, unsent: bool) -> None:
         """A submit was cancelled on its way."""
@@ -295,9 +279,7 @@ class Fanout:
             self._skip(item, self._winding or "cancelled")
             return
         reason = self._winding or "cancelled"
-        cause = AbandonedError("the request was given up before its answer came", task_id="")
-        words = f"may or may not have been processed: {cause.message} ({reason})"
-        self.change(item, Trigger.LOSE, reason=reason, error=UnknownOutcomeError(words, cause=cause))
+        self.change(item, Trigger.LOSE, reason=reason, error=reasons.cut_short(reason))
 
     async def wind_down(self, reason: str, grace: float) -> None:
         """Ends everything: no more submits and polls; sent requests get `grace` seconds for their answers.
@@ -333,17 +315,39 @@ class Fanout:
 
 
 @attrs.frozen
+class _Both:
+    """Two semaphores held together: items wait their turn at the first, requests at the second."""
+
+    turn: asyncio.Semaphore
+    room: asyncio.Semaphore
+
+    async def __aenter__(self) -> None:
+        await self.turn.acquire()
+        try:
+            await self.room.acquire()
+        except BaseException:
+            self.turn.release()
+            raise
+
+    async def __aexit__(self, *_: object) -> None:
+        self.room.release()
+        self.turn.release()
+
+
+@attrs.frozen
 class _Submission:
     """One item's ear at the caller: turns what happens to its request into transitions."""
 
     fanout: Fanout
+    session_id: str
     item: Item
 
-    async def sending(self) -> None:
+    async def sending(self) -> Request:
         if self.fanout.stopped is not None:
             raise _Stopped
         self.fanout.change(self.item, Trigger.INTEND)
         self.fanout.submits += 1
+        return protocol.submit_item(self.session_id, self.item.audio_url)
 
     def not_accepted(self, error: MountseaError) -> None:
         self.fanout.change(self.item, Trigger.RELEASE, error=error)

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import attrs
 
 from ..errors import MountseaError
-from ..models import Clip
+from ..models import NO_METADATA, Clip
 from .lifecycle import ENDS, ItemState
 from .reconcile import Reconciliation
 
@@ -59,7 +59,7 @@ class ItemReport:
     error: MountseaError | None = None
     attempts: int = 0
     duplicate_of: int | None = None
-    metadata: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False)
+    metadata: Mapping[str, Any] = attrs.field(default=NO_METADATA, repr=False, hash=False)
     submitted_at: datetime | None = None
     ended_at: datetime | None = None
 

@@ -226,15 +226,7 @@ class UploadSession:
             InputError: The batch is empty, or entries can't be uploaded; nothing of it was sent.
         """
         fanout = self._live_fanout()
-        self._adding += 1
-        try:
-            entries = await collect(urls, allow_private=self._allow_private)
-        finally:
-            self._adding -= 1
-            fanout.log.wake()
-        if not self._keep_duplicates:
-            warn_of_duplicates(entries)
-        items = fanout.start(self.session_id, entries, keep_duplicates=self._keep_duplicates)
+        items = fanout.start(self.session_id, await self._collect(urls), keep_duplicates=self._keep_duplicates)
         try:
             await asyncio.shield(asyncio.gather(*fanout.tasks_of(items), return_exceptions=True))
         except asyncio.CancelledError:
@@ -244,6 +236,18 @@ class UploadSession:
             raise fanout.crash
         await self._reconcile()
         return self.report
+
+    async def _collect(self, urls: Urls) -> tuple[UploadItem, ...]:
+        fanout = self._live_fanout()
+        self._adding += 1
+        try:
+            entries = await collect(urls, allow_private=self._allow_private)
+        finally:
+            self._adding -= 1
+            fanout.log.wake()
+        if not self._keep_duplicates:
+            warn_of_duplicates(entries)
+        return entries
 
     def stop_submitting(self, reason: str = "stopped") -> None:
         """No more submits from here on; what was submitted goes on to its end.

@@ -8,7 +8,9 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
+
+import attrs
 
 from ..config import PollPolicy
 from ..errors import (
@@ -22,69 +24,92 @@ from ..errors import (
     TaskTimedOutError,
 )
 from ..models import Clip, Task, TaskStatus
-from ..wire.caller import Caller
+from ..wire.caller import NO_LANE, Caller, Lane
 from .inputs import check_deadline
 from .polling import Delays
 
-__all__ = ["TaskHandle", "clip_of", "follow"]
+__all__ = ["Follower", "Sighting", "TaskHandle", "clip_of"]
 
 Sighting: TypeAlias = Task | MountseaError
 _LOST_AFTER = 3
 """A task counts as lost only after this many 404s in a row, however long they took."""
 
 
-async def follow(
-    caller: Caller,
-    task_id: str,
-    policy: PollPolicy,
-    *,
-    rng: random.Random,
-    pending: Callable[[], int] = lambda: 1,
-    sighted: Callable[[Sighting], None] = lambda _: None,
-) -> Task:
-    """Asks for a task until it has ended. Knows no deadline: whoever calls it has one.
+class Watch(Protocol):
+    """Whoever follows tasks, and is told what each ask brought."""
+
+    asks: Lane
+    """Held for each ask."""
+
+    def pending(self) -> int:
+        """How many tasks are being followed side by side."""
+
+    def sighted(self, sighting: Sighting) -> None:
+        """Told of the task as it is now, or of why it could not be had."""
+
+
+@attrs.define
+class Follower:
+    """Asks for one task until it has ended. Knows no deadline: whoever runs it has one.
 
     An answer that isn't the task says nothing about it, so asking goes on. A success without data is asked for
-    again for `policy.blank` seconds, then returned as it is.
+    again for `PollPolicy.blank` seconds, then returned as it is.
 
-    Args:
+    Attributes:
         caller: The door to the service.
         task_id: The task.
-        policy: When to ask.
+        delays: When to ask.
         rng: Where jitter comes from.
-        pending: How many tasks are being followed side by side.
-        sighted: Told what each ask brought.
-
-    Raises:
-        TaskLostError: The service has answered 404 for longer than `policy.not_found`.
+        watch: Told what each ask brought.
     """
-    loop = asyncio.get_running_loop()
-    delays = Delays(policy)
-    blank_since: float | None = None
-    lost_since, lost = 0.0, 0
-    while True:
-        await asyncio.sleep(delays.next(pending(), rng.random()))
+
+    caller: Caller
+    task_id: str
+    delays: Delays
+    rng: random.Random
+    watch: Watch
+    _blank_since: float | None = None
+    _lost_since: float = 0.0
+    _lost: int = 0
+
+    async def run(self) -> Task:
+        """The task, once it has ended.
+
+        Raises:
+            TaskLostError: The service has answered 404 for longer than `PollPolicy.not_found`.
+        """
+        while True:
+            await asyncio.sleep(self.delays.next(self.watch.pending(), self.rng.random()))
+            if (ended := await self._ask()) is not None:
+                return ended
+
+    async def _ask(self) -> Task | None:
         try:
-            task = await caller.glance(task_id)
+            task = await self.caller.glance(self.task_id, self.watch.asks)
         except MountseaError as error:
-            sighted(error)
-            lost = lost + 1 if isinstance(error, NotFoundError) else 0
-            if lost == 1:
-                lost_since = loop.time()
-            elif lost >= _LOST_AFTER and loop.time() - lost_since >= policy.not_found:
-                raise TaskLostError(
-                    f"the service accepted task {task_id} but no longer knows it", task_id=task_id
-                ) from None
-            continue
-        lost = 0
-        sighted(task)
+            self.watch.sighted(error)
+            self._note_absence(error)
+            return None
+        self._lost = 0
+        self.watch.sighted(task)
         if not task.ended:
-            continue
+            return None
         if task.status == TaskStatus.SUCCESS and task.data is None:
-            blank_since = loop.time() if blank_since is None else blank_since
-            if loop.time() - blank_since < policy.blank:
-                continue
+            now = asyncio.get_running_loop().time()
+            self._blank_since = now if self._blank_since is None else self._blank_since
+            if now - self._blank_since < self.delays.policy.blank:
+                return None
         return task
+
+    def _note_absence(self, error: MountseaError) -> None:
+        now = asyncio.get_running_loop().time()
+        self._lost = self._lost + 1 if isinstance(error, NotFoundError) else 0
+        if self._lost == 1:
+            self._lost_since = now
+        elif self._lost >= _LOST_AFTER and now - self._lost_since >= self.delays.policy.not_found:
+            raise TaskLostError(
+                f"the service accepted task {self.task_id} but no longer knows it", task_id=self.task_id
+            ) from None
 
 
 def clip_of(task: Task) -> Clip:
@@ -149,10 +174,11 @@ class TaskHandle:
         seconds = check_deadline(deadline)
         loop = asyncio.get_running_loop()
         give_up = _Stall(loop, self._policy.stall)
+        follower = Follower(self._caller(), self.task_id, Delays(self._policy), self._rng, give_up)
         try:
             async with asyncio.timeout(seconds), asyncio.timeout(self._policy.stall) as stall:
                 give_up.scope = stall
-                return await follow(self._caller(), self.task_id, self._policy, rng=self._rng, sighted=give_up.sighted)
+                return await follower.run()
         except TimeoutError:
             if give_up.scope is not None and give_up.scope.expired():
                 raise StalledError(
@@ -168,11 +194,16 @@ class TaskHandle:
 class _Stall:
     """Moves a timeout on with each sign of life."""
 
+    asks = NO_LANE
+
     def __init__(self, loop: asyncio.AbstractEventLoop, limit: float) -> None:
         self._loop = loop
         self._limit = limit
         self.scope: asyncio.Timeout | None = None
         self.status: str | None = None
+
+    def pending(self) -> int:
+        return 1
 
     def sighted(self, sighting: Sighting) -> None:
         if isinstance(sighting, Task) and sighting.status != self.status:

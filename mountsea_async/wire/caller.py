@@ -6,27 +6,39 @@ Puts together what the other modules of `wire/` know: pace, attempt, decipher, r
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 from contextlib import AbstractAsyncContextManager, nullcontext
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
+
+import attrs
 
 from ..config import RetryPolicy
 from ..errors import MountseaError
-from ..models import Task
+from ..models import DOCUMENTED, Task
+from ..redact import shown_text
 from . import decode, protocol, retry
 from .decode import Reader, T
 from .pacing import Pace
 from .protocol import Accepted, Request, Response, SendFailure
 from .transport import Flight, Transport
 
+logger = logging.getLogger("mountsea_async")
+
+Lane: TypeAlias = AbstractAsyncContextManager[Any]
+NO_LANE: Lane = nullcontext()
+
 
 class Submission(Protocol):
     """What a paid request's owner is told, in this order, for each attempt."""
 
-    async def sending(self) -> None:
+    async def sending(self) -> Request:
         """The permit is held and nothing has been sent: the intent becomes durable here.
 
         What this raises ends the call before anything is sent.
+
+        Returns:
+            What to send; made no sooner, since thousands may be waiting for their permit.
         """
 
     def not_accepted(self, error: MountseaError) -> None:
@@ -36,8 +48,15 @@ class Submission(Protocol):
         """This attempt was cancelled on its way; unless it provably was not sent, its outcome is unknown."""
 
 
-class _Unobserved:
-    async def sending(self) -> None: ...
+@attrs.frozen
+class Unwatched:
+    """A paid request whose owner needs to know no more than how it ended."""
+
+    request: Request
+
+    async def sending(self) -> Request:
+        return self.request
+
     def not_accepted(self, error: MountseaError) -> None: ...
     def cut(self, *, unsent: bool) -> None: ...
 
@@ -56,9 +75,9 @@ class Caller:
         self._transport = transport
         self.pace = pace
         self._policy = policy
-        self.retries = 0
-        self._free = retry.retrying(policy, rng, retry.free_is_final, self._count_retry)(self._ask_once)
-        self._paid = retry.retrying(policy, rng, retry.paid_is_final, self._count_retry)(self._submit_once)
+        self._new_words: set[str] = set()
+        self._free = retry.retrying(policy, rng, retry.free_is_final, self._log_retry)(self._ask_once)
+        self._paid = retry.retrying(policy, rng, retry.paid_is_final, self._log_retry)(self._submit_again)
 
     async def prepare_session(self) -> str:
         """Opens a batch upload session. Repeating it is safe: a session costs nothing.
@@ -84,29 +103,28 @@ class Caller:
             TransportError: No answer came, again and again; `task_id` is set.
         """
         try:
-            return await self._free(protocol.task_status(task_id, audio_ids=audio_ids), decode.task(task_id))
+            task = await self._free(protocol.task_status(task_id, audio_ids=audio_ids), decode.task(task_id))
         except MountseaError as error:
             raise error.about(task_id) from None
+        self._note_status(task.status)
+        return task
 
-    async def glance(self, task_id: str) -> Task:
+    async def glance(self, task_id: str, lane: Lane) -> Task:
         """One task, asked for once: whoever polls asks again anyway. Raises as `task` does."""
         try:
-            return await self._ask_once(protocol.task_status(task_id), decode.task(task_id))
+            async with lane:
+                task = await self._ask_once(protocol.task_status(task_id), decode.task(task_id))
         except MountseaError as error:
             raise error.about(task_id) from None
+        self._note_status(task.status)
+        return task
 
-    async def submit(
-        self,
-        request: Request,
-        submission: Submission | None = None,
-        lane: AbstractAsyncContextManager[Any] | None = None,
-    ) -> str:
+    async def submit(self, submission: Submission, lane: Lane = NO_LANE) -> str:
         """Sends a paid request; again only if every attempt before provably cost nothing.
 
         Args:
-            request: What to send.
-            submission: Told before and after each attempt.
-            lane: A semaphore of the caller's own, held for each attempt, together with the pace's permit.
+            submission: Says what to send; told before and after each attempt.
+            lane: A bound of its owner's own, held for each attempt, around the pace's permit.
 
         Returns:
             The id of the task that the service made of it.
@@ -116,10 +134,24 @@ class Caller:
             NotSentError: It never left, however often it was tried.
             APIError: The service turned it away.
         """
-        return await self._paid(request, submission or _Unobserved(), lane or nullcontext())
+        # Tried once without the machinery of retries: thousands may be waiting here, and most need one attempt.
+        try:
+            async with lane:
+                return await self._submit_once(submission)
+        except MountseaError as error:
+            if retry.paid_is_final(error):
+                raise
+            failed = [error]
+        return await self._paid(failed, submission, lane)
 
-    def _count_retry(self) -> None:
-        self.retries += 1
+    def _note_status(self, status: str) -> None:
+        """Says once that the service has a new word; the cap keeps a babbling server from filling memory."""
+        if status not in DOCUMENTED and status not in self._new_words and len(self._new_words) < 32:
+            self._new_words.add(status)
+            logger.warning("task.unknown_status", extra={"task_status": shown_text(status)[:40]})
+
+    def _log_retry(self, wait: float) -> None:
+        logger.info("request.retry", extra={"wait": wait})
 
     async def _ask_once(self, request: Request, read: Reader[T]) -> T:
         while True:
@@ -130,12 +162,21 @@ class Caller:
                 continue
             return protocol.decipher(result, read, self._transport.secrets)
 
-    async def _submit_once(
-        self, request: Request, submission: Submission, lane: AbstractAsyncContextManager[Any]
+    async def _submit_again(
+        self,
+        failed: list[MountseaError],
+        submission: Submission,
+        lane: Lane,
     ) -> str:
+        if failed:
+            raise failed.pop()  # the first try, made already: it counts, and its error sets the first wait
+        async with lane:
+            return await self._submit_once(submission)
+
+    async def _submit_once(self, submission: Submission) -> str:
         while True:
-            async with lane, self.pace.permit():
-                await submission.sending()
+            async with self.pace.permit():
+                request = await submission.sending()
                 sent_at = asyncio.get_running_loop().time()
                 result = await self._fly(request, submission)
             refused = self._was_refused(result, sent_at)

@@ -6,7 +6,6 @@ Pure. The one cattrs converter of the project is made here, once.
 from __future__ import annotations
 
 import json
-import logging
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -19,9 +18,7 @@ from cattrs.gen import make_dict_structure_fn, override
 from cattrs.preconf.json import make_converter
 
 from .. import redact
-from ..models import ENDED, Clip, SessionAudio, Task, TaskStatus
-
-logger = logging.getLogger("mountsea_async")
+from ..models import ENDED, Clip, SessionAudio, Task
 
 T = TypeVar("T")
 _T_co = TypeVar("_T_co", covariant=True)
@@ -157,7 +154,6 @@ def _task(fields: dict[str, Any], asked: str) -> Task:
         raise Malformed("it is about another task")
     status = status.strip().lower()
     if status not in ENDED:
-        _note_unknown(status)
         return Task(asked, status)
     return Task(
         asked,
@@ -168,17 +164,6 @@ def _task(fields: dict[str, Any], asked: str) -> Task:
         fail_code=_fail_code(fields.get("failCode")),
         fail_reason=_fail_reason(fields.get("failReason")),
     )
-
-
-_DOCUMENTED = frozenset(TaskStatus)
-_noted: set[str] = set()
-
-
-def _note_unknown(status: str) -> None:
-    """Says once that the service has a new word; the cap keeps a babbling server from filling memory."""
-    if status not in _DOCUMENTED and status not in _noted and len(_noted) < 32:
-        _noted.add(status)
-        logger.warning("task.unknown_status", extra={"task_status": redact.shown_text(status)[:40]})
 
 
 def _data(fields: dict[str, Any]) -> Clip | SessionAudio | tuple[Clip, ...] | None:

@@ -63,7 +63,7 @@ def retrying(
     policy: RetryPolicy,
     rng: random.Random,
     is_final: Callable[[Exception], bool],
-    on_retry: Callable[[], None],
+    on_retry: Callable[[float], None],
 ) -> Callable[[_F], _F]:
     """A decorator, to be applied once a client, that repeats an attempt by the policy.
 
@@ -71,11 +71,11 @@ def retrying(
         policy: How often and after which waits.
         rng: Where jitter comes from.
         is_final: Tells the errors that end the call from those that are worth another try.
-        on_retry: Called before each wait.
+        on_retry: Told each wait, in seconds, before it.
     """
 
-    async def note(_: Any) -> None:
-        on_retry()
+    async def note(details: Any) -> None:
+        on_retry(details["wait"])
 
     return backoff.on_exception(
         full_jitter,  # type: ignore[arg-type]  # backoff sends the exception in, though its stubs say None

@@ -1,0 +1,203 @@
+"""Results as data: the report as a table, JSON, JSON Lines or CSV, on stdout or in a file.
+
+`render` and `table` are pure. Writing is here too: to stdout, whose reader may have left, and to a file, whole or not
+at all.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import shutil
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+from .. import BatchReport, ConfigurationError, ItemReport, TaskFailedError
+from .wording import abandon, one_line
+
+__all__ = ["Format", "check_output", "render", "stdout_width", "table", "to_file", "to_stdout", "why"]
+
+Format: TypeAlias = Literal["table", "json", "jsonl", "csv"]
+
+_MIN_URL, _MIN_WHY, _MAX_WHY = 16, 12, 44
+_GAP = "  "
+
+
+# -------------------------------------------------------------------------------------------------------- forms
+def render(report: BatchReport, form: Format, *, width: int | None = None) -> str:
+    """The report as text that ends with a newline.
+
+    Args:
+        report: What became of the batch.
+        form: The form.
+        width: Columns that a table must fit into; None: as many as it needs, nothing is cut.
+    """
+    if form == "json":
+        return json.dumps(report.to_dict(), indent=2) + "\n"
+    if form == "jsonl":
+        return "".join(json.dumps(item.to_dict()) + "\n" for item in report.items)
+    if form == "csv":
+        return _csv(report)
+    return table(report.items, width=width)
+
+
+def _csv(report: BatchReport) -> str:
+    text = io.StringIO()
+    rows = [item.to_dict() for item in report.items]
+    columns = list(rows[0]) if rows else ["index"]
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    for row in rows:
+        writer.writerow({**row, "candidates": " ".join(row["candidates"])})
+    return text.getvalue()
+
+
+def why(item: ItemReport) -> str:
+    """Why an item has no clip, or what is odd about it, on one line; empty where all is well."""
+    error = item.error
+    if isinstance(error, TaskFailedError):
+        words = [str(part) for part in (error.fail_code, error.fail_reason) if part is not None]
+        return one_line(": ".join(words)) or "no reason given"
+    if error is not None:
+        return one_line(error.message)
+    if item.reason is None and item.duplicate_of is not None:
+        return f"shares the clip of {item.duplicate_of}"
+    return (item.reason or "").replace("_", " ")
+
+
+def table(items: Sequence[ItemReport], *, width: int | None = None) -> str:
+    """The items as aligned columns: index, key where there is one, state, clip id, URL, reason where there is one.
+
+    Args:
+        items: What became of each.
+        width: Columns to fit into; URLs then lose their beginning and reasons their end. None: nothing is cut.
+    """
+    with_key, reasons = any(item.key for item in items), [why(item) for item in items]
+    rows = [
+        [
+            str(item.index),
+            *([one_line(item.key or "-")] if with_key else []),
+            item.state.value,
+            item.clip_id or "-",
+            one_line(item.audio_url),
+            reason,
+        ]
+        for item, reason in zip(items, reasons, strict=True)
+    ]
+    header = ["#", *(["key"] if with_key else []), "state", "clip id", "url", "reason"]
+    if not any(reasons):
+        header, rows = header[:-1], [row[:-1] for row in rows]
+    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
+    if width is not None:
+        _fit(widths, width, with_reason=any(reasons))
+    return "".join(_row(cells, widths, header) for cells in [header, *rows])
+
+
+def _fit(widths: list[int], width: int, *, with_reason: bool) -> None:
+    """Narrows the URL and the reason until the row fits; on a very narrow terminal it still may not."""
+    url = len(widths) - (2 if with_reason else 1)
+    room = width - sum(widths[:url]) - len(_GAP) * (len(widths) - 1)
+    if with_reason:
+        widths[-1] = min(widths[-1], max(_MIN_WHY, min(_MAX_WHY, room - min(widths[url], _MIN_URL))))
+        room -= widths[-1]
+    widths[url] = min(widths[url], max(_MIN_URL, room))
+
+
+def _row(cells: Sequence[str], widths: Sequence[int], header: Sequence[str]) -> str:
+    fitted = []
+    for cell, width, name in zip(cells, widths, header, strict=True):
+        if len(cell) <= width:
+            fitted.append(cell.rjust(width) if name == "#" else cell.ljust(width))
+        else:  # the end of a URL tells more than its beginning
+            fitted.append("…" + cell[len(cell) - width + 1 :] if name == "url" else cell[: width - 1] + "…")
+    return _GAP.join(fitted).rstrip() + "\n"
+
+
+# ------------------------------------------------------------------------------------------------------ writing
+def to_stdout(text: str) -> None:
+    """Prints data. A reader that has left (`| head`) wants no more of it, which is no error.
+
+    Raises:
+        OSError: stdout can't be written to for another reason.
+    """
+    if sys.stdout is None:
+        return
+    encoding = sys.stdout.encoding or "utf-8"
+    try:
+        sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding))
+        sys.stdout.flush()
+    except BrokenPipeError:
+        abandon(sys.stdout)
+    except OSError:
+        abandon(sys.stdout)
+        raise
+
+
+def stdout_width() -> int | None:
+    """Columns of the terminal that stdout is; None if it is none."""
+    if sys.stdout is None or not sys.stdout.isatty():
+        return None
+    return shutil.get_terminal_size().columns
+
+
+def check_output(path: Path) -> None:
+    """Makes sure that a file can be written, before anything is paid.
+
+    Raises:
+        ConfigurationError: Its folder doesn't exist or isn't writable, or it is a folder itself.
+    """
+    target = _target(path)
+    if target.is_dir():
+        raise ConfigurationError(f"--output {path}: it is a folder; name a file")
+    try:
+        if _is_special(target):
+            with target.open("a"):
+                return
+        with _beside(target):
+            pass
+    except OSError as error:
+        folder = f"the folder {target.parent}" if not target.parent.is_dir() else str(target.parent)
+        raise ConfigurationError(f"--output {path}: can't write to {folder}: {error.strerror or error}") from None
+
+
+def to_file(path: Path, text: str) -> None:
+    """Writes a file whole, or leaves what was there.
+
+    Raises:
+        OSError: It couldn't be written.
+    """
+    target = _target(path)
+    if _is_special(target):
+        target.write_text(text, encoding="utf-8", errors="backslashreplace")
+        return
+    with _beside(target) as draft:
+        with draft.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(target)
+
+
+def _target(path: Path) -> Path:
+    return Path(os.path.realpath(path))  # a link stays a link to the new file
+
+
+def _is_special(target: Path) -> bool:
+    """Whether it is a device or a pipe such as /dev/null, which is written to as it is."""
+    return target.exists() and not target.is_file()
+
+
+@contextmanager
+def _beside(target: Path) -> Iterator[Path]:
+    """An empty file in the target's folder, gone afterwards unless it was renamed."""
+    draft = target.with_name(f".{target.name[:100]}.{os.getpid()}.tmp")
+    draft.open("x").close()
+    try:
+        yield draft
+    finally:
+        draft.unlink(missing_ok=True)

@@ -1,0 +1,133 @@
+"""Progress on stderr, fed by the batch's events alone: plain lines here, a live display in `live.py`.
+
+Every kind has the same three ways in: `on_event`, `say` for a line of its own, and `with` around the batch.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from typing import Protocol, Self
+
+from .. import Event, Paused, SubmitsStopped
+from .sources import Entry
+from .tally import LABELS, Failure, Tally
+from .wording import say
+
+__all__ = ["PlainProgress", "Progress", "QuietProgress", "choose", "stop_words"]
+
+_EVERY = 2.0
+
+
+class Progress(Protocol):
+    """What a running batch tells about itself."""
+
+    def on_event(self, event: Event) -> None:
+        """Takes in an event; costs next to nothing."""
+
+    def say(self, text: str) -> None:
+        """Shows a line that stays."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *args: object) -> None: ...
+
+
+def choose(entries: Sequence[Entry], *, quiet: bool) -> Progress:
+    """The kind of progress that fits where stderr goes."""
+    if quiet:
+        return QuietProgress()
+    if sys.stderr is not None and sys.stderr.isatty() and os.environ.get("TERM", "") not in ("dumb", "unknown"):
+        from .live import LiveProgress  # noqa: PLC0415 - rich's live display is slow to import
+
+        return LiveProgress(Tally(entries))
+    return PlainProgress(Tally(entries))
+
+
+def stop_words(reason: str, message: str | None) -> str:
+    """Says that submitting has stopped, and why."""
+    return "nothing more is submitted: " + (message or reason.replace("_", " "))
+
+
+class QuietProgress:
+    """Shows only what must be said."""
+
+    def on_event(self, event: Event) -> None:
+        """Shows nothing."""
+
+    def say(self, text: str) -> None:
+        """Shows the line."""
+        say(text)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *args: object) -> None:
+        pass
+
+
+class PlainProgress:
+    """A line every couple of seconds while something happens, for logs and pipes.
+
+    Args:
+        tally: Follows the events.
+        clock: Seconds that never go back.
+        write: Shows a line.
+    """
+
+    def __init__(
+        self, tally: Tally, *, clock: Callable[[], float] = time.monotonic, write: Callable[[str], None] = say
+    ) -> None:
+        self._tally = tally
+        self._clock = clock
+        self._write = write
+        self._begun = self._last = clock()
+        self._paused_said = -_EVERY
+        self._shown = -1
+        self._failures_shown = 0
+
+    def on_event(self, event: Event) -> None:
+        """Counts, and shows a line when the last one is old enough."""
+        tally = self._tally
+        opened = tally.session_id
+        tally.follow(event)
+        if tally.session_id != opened:
+            self._write(f"session {tally.session_id}: {tally.total:,} to upload")
+        now = self._clock()
+        if isinstance(event, SubmitsStopped):
+            self._write(stop_words(event.reason, event.error.message if event.error else None))
+        elif isinstance(event, Paused) and now - self._paused_said >= _EVERY:
+            self._paused_said = now
+            self._write(f"paused {event.seconds:.0f} s: too many requests")
+        if now - self._last >= _EVERY:
+            self._line(now)
+
+    def say(self, text: str) -> None:
+        """Shows the line."""
+        self._write(text)
+
+    def _line(self, now: float) -> None:
+        tally = self._tally
+        self._last, self._shown = now, tally.done
+        counts = ", ".join(f"{tally.counts[state]:,} {label}" for state, label in LABELS.items() if tally.counts[state])
+        spent = now - self._begun
+        rate = f", {tally.done / spent:.1f}/s" if spent >= 1 and tally.done else ""
+        self._write(f"{tally.done:,}/{tally.total:,} done ({counts}){rate}")
+        new = tally.failed - self._failures_shown
+        self._failures_shown = tally.failed
+        for failure in tally.failures[len(tally.failures) - min(new, len(tally.failures)) :]:
+            self._write("  " + describe(failure))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *args: object) -> None:
+        if self._tally.session_id is not None and self._shown != self._tally.total:
+            self._line(self._clock())
+
+
+def describe(failure: Failure) -> str:
+    """A failure on one line."""
+    return f"#{failure.index} {LABELS[failure.state]}: {failure.reason or 'no reason given'} ({failure.audio_url})"

@@ -1,0 +1,127 @@
+"""A batch as its events have told it so far: what every kind of progress shows. Pure: no clock of its own, no I/O."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+
+import attrs
+
+from .. import Event, ItemChanged, ItemState, Paused, Reconciled, SessionOpened, SubmitsStopped, TaskFailedError
+from ..redact import shown_url
+from .sources import Entry
+from .wording import one_line
+
+__all__ = ["LABELS", "Failure", "Speed", "Tally"]
+
+LABELS = {
+    ItemState.NEW: "waiting",
+    ItemState.SUBMITTING: "submitting",
+    ItemState.SUBMITTED: "in progress",
+    ItemState.SUCCEEDED: "succeeded",
+    ItemState.FAILED: "failed",
+    ItemState.TIMED_OUT: "timed out",
+    ItemState.UNKNOWN: "unknown",
+    ItemState.UNDETERMINED: "undetermined",
+    ItemState.NOT_SUBMITTED: "not submitted",
+}
+"""The states in the order in which they are shown."""
+
+_BAD = frozenset({ItemState.FAILED, ItemState.TIMED_OUT, ItemState.UNKNOWN, ItemState.UNDETERMINED})
+_OPEN = (ItemState.NEW, ItemState.SUBMITTING, ItemState.SUBMITTED)
+_KEPT = 3
+
+
+@attrs.frozen
+class Failure:
+    """An item that ended badly."""
+
+    index: int
+    state: ItemState
+    audio_url: str
+    reason: str
+
+
+@attrs.define
+class Tally:
+    """Follows the events of one batch.
+
+    Attributes:
+        entries: What is uploaded, in order.
+        counts: Items by state.
+        failures: The last few; replaced as a whole, so that another thread may read it.
+        failed: How many there were in all.
+        session_id: Once there is one.
+        paused: The last pause: event time of its end, and its seconds.
+        stopped: Why submitting has stopped.
+        checked: Whether the session's list was compared.
+    """
+
+    entries: Sequence[Entry]
+    counts: dict[ItemState, int] = attrs.field(init=False)
+    failures: tuple[Failure, ...] = ()
+    failed: int = 0
+    session_id: str | None = None
+    paused: tuple[float, float] = (0.0, 0.0)
+    stopped: str | None = None
+    checked: bool = False
+
+    def __attrs_post_init__(self) -> None:
+        self.counts = dict.fromkeys(LABELS, 0)
+        self.counts[ItemState.NEW] = len(self.entries)
+
+    @property
+    def total(self) -> int:
+        """How many items there are."""
+        return len(self.entries)
+
+    @property
+    def done(self) -> int:
+        """How many have come to an end."""
+        return self.total - sum(self.counts[state] for state in _OPEN)
+
+    def follow(self, event: Event) -> None:
+        """Takes in one event."""
+        if isinstance(event, ItemChanged):
+            self.counts[event.previous] -= 1
+            self.counts[event.state] += 1
+            if event.state in _BAD:
+                self._failed(event)
+        elif isinstance(event, SessionOpened):
+            self.session_id = event.session_id
+        elif isinstance(event, Paused):
+            self.paused = (event.at + event.seconds, event.seconds)
+        elif isinstance(event, SubmitsStopped):
+            self.stopped = event.reason
+        elif isinstance(event, Reconciled):
+            self.checked = True
+
+    def _failed(self, event: ItemChanged) -> None:
+        error = event.error
+        reason = (event.reason or "").replace("_", " ")
+        if isinstance(error, TaskFailedError) and (error.fail_reason or error.fail_code):
+            reason = str(error.fail_reason or error.fail_code)
+        elif error is not None:
+            reason = error.message
+        failure = Failure(
+            event.index, event.state, shown_url(self.entries[event.index].item.audio_url), one_line(reason)
+        )
+        self.failed += 1
+        self.failures = (*self.failures, failure)[-_KEPT:]
+
+
+class Speed:
+    """Items a second over the last seconds, and how long the rest will take."""
+
+    WINDOW = 10.0
+
+    def __init__(self) -> None:
+        self._samples: deque[tuple[float, int]] = deque()
+
+    def sample(self, now: float, done: int) -> float:
+        """Takes in how many are done at a time; returns items a second, 0 while that can't be told."""
+        self._samples.append((now, done))
+        while len(self._samples) > 2 and self._samples[0][0] < now - self.WINDOW:
+            self._samples.popleft()
+        begin, before = self._samples[0]
+        return (done - before) / (now - begin) if now > begin else 0.0
