@@ -12,6 +12,8 @@ import importlib
 import logging
 from typing import TYPE_CHECKING, Any
 
+__version__ = "0.1.0"
+
 if TYPE_CHECKING:
     from .client import DEFAULT_BASE_URL as DEFAULT_BASE_URL
     from .client import MountseaClient as MountseaClient
@@ -133,10 +135,6 @@ logging.getLogger("mountsea_async").addHandler(logging.NullHandler())
 
 
 def __getattr__(name: str) -> Any:
-    if name == "__version__":
-        from importlib.metadata import version  # noqa: PLC0415 - lazy like the rest
-
-        return version("mountsea-async")
     if name not in _HOME_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(importlib.import_module(f"{__name__}.{_HOME_OF[name]}"), name)

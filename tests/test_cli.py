@@ -361,8 +361,9 @@ class Tail:
 
 
 def test_130_ctrl_c_once_follows_what_was_submitted() -> None:
+    urls = [f"https://example.com/{number}.mp3" for number in range(60)]
     with serving(Behaviour(durations=Fixed(0.01), latency=0.2)) as emulator:
-        command = [*MOUNTSEA, "upload", *URLS, "--concurrency", "1", "--format", "json"]
+        command = [*MOUNTSEA, "upload", *urls, "--concurrency", "1", "--format", "json"]
         with started(command, environment(emulator)) as process:
             until(lambda: emulator.ledger.charges, "a first upload")
             process.send_signal(signal.SIGINT)
@@ -371,8 +372,8 @@ def test_130_ctrl_c_once_follows_what_was_submitted() -> None:
     unspoiled((out + err).decode())
     states = [item["state"] for item in json.loads(out)["items"]]
     assert process.returncode == 130
-    assert 1 <= paid < len(URLS)
-    assert states == ["succeeded"] * paid + ["not_submitted"] * (len(URLS) - paid)
+    assert 1 <= paid < len(urls)
+    assert states == ["succeeded"] * paid + ["not_submitted"] * (len(urls) - paid)
     assert "interrupted: nothing more is submitted" in err.decode()
     assert "not submitted and not paid for: you interrupted it" in err.decode()
 

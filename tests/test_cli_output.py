@@ -96,13 +96,14 @@ def test_a_piped_table_cuts_nothing() -> None:
     assert "success without clip" in lines[4]
 
 
-@pytest.mark.parametrize("width", [100, 140])
+@pytest.mark.parametrize("width", [80, 100, 140, 200])
 def test_a_table_on_a_terminal_fits_and_keeps_the_ends_of_urls(width: int) -> None:
     items = [each for each in REPORT.items if not each.key]
     lines = output.table(items, width=width).splitlines()
     assert max(map(len, lines)) <= width
     assert "end.mp3" in lines[1]
     assert CLIP in lines[1]
+    assert "success without clip" in lines[3]
 
 
 def test_a_table_of_successes_has_no_reasons_and_fits_80_columns() -> None:

@@ -19,7 +19,7 @@ def run_project(folder: Path, test: str, *options: str) -> subprocess.CompletedP
     path = os.pathsep.join(filter(None, [str(root), os.environ.get("PYTHONPATH")]))
     environment = {**os.environ, "PYTHONPATH": path, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     line = [sys.executable, "-m", "pytest", "-p", PLUGIN, "-W", "error", "--strict-markers", *options, "test_it.py"]
-    return subprocess.run(line, cwd=folder, env=environment, capture_output=True, text=True, timeout=60, check=False)  # noqa: S603
+    return subprocess.run(line, cwd=folder, env=environment, capture_output=True, text=True, timeout=60, check=False)
 
 
 def test_the_fixture_serves_an_emulator_that_the_environment_points_to(tmp_path: Path) -> None:

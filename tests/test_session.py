@@ -145,7 +145,7 @@ async def test_a_reader_that_leaves_early_leaves_nothing_behind(world) -> None:
 # ----------------------------------------------------------------------------------------------------- leaving
 async def test_leaving_by_an_exception_stops_submits_and_keeps_the_report(world) -> None:
     w = await world(Behaviour(durations=Fixed(100), latency=1))
-    with pytest.raises(KeyError):
+    with pytest.raises(KeyError):  # noqa: PT012 - the block is what is left by it
         async with w.client.upload_session(concurrency=2) as session:
             everything = asyncio.create_task(session.upload_all(urls(20)))
             await asyncio.sleep(4.5)

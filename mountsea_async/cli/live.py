@@ -5,6 +5,7 @@ Events only change the tally; a thread of rich's draws it, so that ten thousand 
 
 from __future__ import annotations
 
+import math
 import time
 from typing import Self
 
@@ -70,7 +71,7 @@ class LiveProgress:
 
     def say(self, text: str) -> None:
         """Shows a line above the display."""
-        self._console.print(Text(text), soft_wrap=True)
+        self._console.print(Text(text))
 
     def __enter__(self) -> Self:
         self._begun = time.monotonic()
@@ -132,7 +133,7 @@ class LiveProgress:
         else:
             notes.append(Text(f"session {tally.session_id}", style="dim", no_wrap=True, overflow="ellipsis"))
         if left > 0 and tally.done < tally.total:
-            notes.append(Text(f"paused {left:.0f} s: too many requests", style="yellow"))
+            notes.append(Text(f"paused {math.ceil(left)} s: too many requests", style="yellow"))
         if tally.stopped is not None:
             notes.append(Text(stop_words(tally.stopped, None), style="yellow"))
         return notes

@@ -12,7 +12,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -24,7 +24,7 @@ __all__ = ["Format", "check_output", "render", "stdout_width", "table", "to_file
 
 Format: TypeAlias = Literal["table", "json", "jsonl", "csv"]
 
-_MIN_URL, _MIN_WHY, _MAX_WHY = 16, 12, 44
+_MIN_URL, _MIN_WHY, _MAX_WHY, _MAX_KEY, _CLIP_ID = 20, 30, 60, 16, 36
 _GAP = "  "
 
 
@@ -75,42 +75,64 @@ def table(items: Sequence[ItemReport], *, width: int | None = None) -> str:
 
     Args:
         items: What became of each.
-        width: Columns to fit into; URLs then lose their beginning and reasons their end. None: nothing is cut.
+        width: Columns to fit into: URLs then lose their beginning, and where that isn't enough, the reason stands in
+            the clip's place. None: nothing is cut.
     """
-    with_key, reasons = any(item.key for item in items), [why(item) for item in items]
-    rows = [
-        [
-            str(item.index),
-            *([one_line(item.key or "-")] if with_key else []),
-            item.state.value,
-            item.clip_id or "-",
-            one_line(item.audio_url),
-            reason,
-        ]
-        for item, reason in zip(items, reasons, strict=True)
-    ]
-    header = ["#", *(["key"] if with_key else []), "state", "clip id", "url", "reason"]
-    if not any(reasons):
-        header, rows = header[:-1], [row[:-1] for row in rows]
-    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
+    columns = {
+        "#": [str(item.index) for item in items],
+        "key": [one_line(item.key or "-") for item in items],
+        "state": [item.state.value for item in items],
+        "clip id": [item.clip_id or "-" for item in items],
+        "url": [one_line(item.audio_url) for item in items],
+        "reason": [why(item) for item in items],
+    }
+    if not any(item.key for item in items):
+        del columns["key"]
+    if not any(columns["reason"]):
+        del columns["reason"]
+    widths = {name: max(map(len, [name, *cells])) for name, cells in columns.items()}
     if width is not None:
-        _fit(widths, width, with_reason=any(reasons))
-    return "".join(_row(cells, widths, header) for cells in [header, *rows])
+        columns, widths = _fitted(columns, widths, width)
+    rows = [list(columns), *zip(*columns.values(), strict=True)]
+    return "".join(_row(row, widths) for row in rows)
 
 
-def _fit(widths: list[int], width: int, *, with_reason: bool) -> None:
-    """Narrows the URL and the reason until the row fits; on a very narrow terminal it still may not."""
-    url = len(widths) - (2 if with_reason else 1)
-    room = width - sum(widths[:url]) - len(_GAP) * (len(widths) - 1)
-    if with_reason:
-        widths[-1] = min(widths[-1], max(_MIN_WHY, min(_MAX_WHY, room - min(widths[url], _MIN_URL))))
-        room -= widths[-1]
-    widths[url] = min(widths[url], max(_MIN_URL, room))
+def _fitted(
+    columns: dict[str, list[str]], widths: dict[str, int], width: int
+) -> tuple[dict[str, list[str]], dict[str, int]]:
+    """The columns narrowed to a terminal's width; on a very narrow one they may still not fit."""
+    widths = {**widths, "key": min(widths["key"], _MAX_KEY)} if "key" in widths else dict(widths)
+    room = width - sum(widths.values()) - len(_GAP) * (len(widths) - 1)
+    if room < 0 and "reason" in widths:
+        spare = room + widths["url"] - _MIN_URL + widths["reason"]
+        if spare < min(widths["reason"], _MIN_WHY):
+            return _fitted(*_merged(columns, widths), width)
+        widths["reason"] = min(widths["reason"], spare, _MAX_WHY)
+        room = width - sum(widths.values()) - len(_GAP) * (len(widths) - 1)
+    if room < 0:
+        widths["url"] = max(_MIN_URL, widths["url"] + room)
+    return columns, widths
 
 
-def _row(cells: Sequence[str], widths: Sequence[int], header: Sequence[str]) -> str:
+def _merged(columns: dict[str, list[str]], widths: dict[str, int]) -> tuple[dict[str, list[str]], dict[str, int]]:
+    """One column for the clip or, where there is none, the reason."""
+    name = "clip id or reason"
+    either = [
+        reason if clip_id == "-" and reason else clip_id
+        for clip_id, reason in zip(columns["clip id"], columns["reason"], strict=True)
+    ]
+    order = ["#", "key", "state", name, "url"]
+    all_columns = {**columns, name: either}
+    all_widths = {**widths, name: _CLIP_ID}
+    return (
+        {each: all_columns[each] for each in order if each in all_columns},
+        {each: all_widths[each] for each in order if each in all_columns},
+    )
+
+
+def _row(cells: Sequence[str], widths: Mapping[str, int]) -> str:
     fitted = []
-    for cell, width, name in zip(cells, widths, header, strict=True):
+    for cell, (name, width) in zip(cells, widths.items(), strict=True):
         if len(cell) <= width:
             fitted.append(cell.rjust(width) if name == "#" else cell.ljust(width))
         else:  # the end of a URL tells more than its beginning

@@ -5,6 +5,7 @@ Every kind has the same three ways in: `on_event`, `say` for a line of its own, 
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 import time
@@ -100,7 +101,7 @@ class PlainProgress:
             self._write(stop_words(event.reason, event.error.message if event.error else None))
         elif isinstance(event, Paused) and now - self._paused_said >= _EVERY:
             self._paused_said = now
-            self._write(f"paused {event.seconds:.0f} s: too many requests")
+            self._write(f"paused {math.ceil(event.seconds)} s: too many requests")
         if now - self._last >= _EVERY:
             self._line(now)
 

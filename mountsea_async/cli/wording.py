@@ -76,4 +76,5 @@ def say_wrapped(text: str) -> None:
 
 def say_error(text: str) -> None:
     """Prints an error as `mountsea: error: ...` on stderr."""
-    say(f"mountsea: error: {text}")
+    for line in f"mountsea: error: {text}".split("\n"):
+        say_wrapped(line)

@@ -27,7 +27,8 @@ from ..errors import (
 )
 from ..models import Task, UploadItem
 from ..wire import protocol
-from ..wire.caller import Caller, Lane
+from ..wire.caller import Caller
+from ..wire.pacing import Shares
 from ..wire.protocol import Request
 from . import reasons
 from .batch import Batch, EventLog, Item
@@ -39,8 +40,6 @@ from .tasks import Follower, Sighting, clip_of
 __all__ = ["Fanout"]
 
 logger = logging.getLogger("mountsea_async")
-
-POLLS_SHARE = 16
 
 
 class _Stopped(Exception):  # noqa: N818 - ends a call; not an error
@@ -54,8 +53,7 @@ class Fanout:
         caller: The door to the service.
         config: Settings of the client.
         rng: Where jitter comes from.
-        concurrency: Requests in flight at once, submits and polls together; a sixteenth, at least one, is
-            kept for polls.
+        concurrency: Requests in flight at once, as `Shares` divides them.
         on_event: Called with each event; what it raises is logged and changes nothing.
     """
 
@@ -71,11 +69,8 @@ class Fanout:
         self._caller = caller
         self._config = config
         self._rng = rng
-        # Submits may use all of the room but what is kept for polls: submits that hang must not silence them.
-        kept = max(1, concurrency // POLLS_SHARE)
-        room = asyncio.Semaphore(max(concurrency, 1 + kept))
-        self._submits = _Both(asyncio.Semaphore(max(1, concurrency - kept)), room)
-        self.asks: Lane = room
+        shares = Shares(concurrency)
+        self._submits, self.asks = shares.submits, shares.polls
         self._on_event = on_event
         self._loop = asyncio.get_running_loop()
         self._wall = time.time() - self._loop.time()
@@ -312,26 +307,6 @@ class Fanout:
                 cancelled = True
         if cancelled:
             raise asyncio.CancelledError
-
-
-@attrs.frozen
-class _Both:
-    """Two semaphores held together: items wait their turn at the first, requests at the second."""
-
-    turn: asyncio.Semaphore
-    room: asyncio.Semaphore
-
-    async def __aenter__(self) -> None:
-        await self.turn.acquire()
-        try:
-            await self.room.acquire()
-        except BaseException:
-            self.turn.release()
-            raise
-
-    async def __aexit__(self, *_: object) -> None:
-        self.room.release()
-        self.turn.release()
 
 
 @attrs.frozen

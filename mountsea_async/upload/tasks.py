@@ -24,7 +24,8 @@ from ..errors import (
     TaskTimedOutError,
 )
 from ..models import Clip, Task, TaskStatus
-from ..wire.caller import NO_LANE, Caller, Lane
+from ..wire.caller import Caller
+from ..wire.pacing import NO_LANE, Lane
 from .inputs import check_deadline
 from .polling import Delays
 

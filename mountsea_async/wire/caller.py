@@ -8,8 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from contextlib import AbstractAsyncContextManager, nullcontext
-from typing import Any, Protocol, TypeAlias
+from typing import Protocol
 
 import attrs
 
@@ -19,14 +18,11 @@ from ..models import DOCUMENTED, Task
 from ..redact import shown_text
 from . import decode, protocol, retry
 from .decode import Reader, T
-from .pacing import Pace
+from .pacing import NO_LANE, Lane, Pace
 from .protocol import Accepted, Request, Response, SendFailure
 from .transport import Flight, Transport
 
 logger = logging.getLogger("mountsea_async")
-
-Lane: TypeAlias = AbstractAsyncContextManager[Any]
-NO_LANE: Lane = nullcontext()
 
 
 class Submission(Protocol):

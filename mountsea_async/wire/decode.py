@@ -1,6 +1,6 @@
 """Bodies and headers of the service as values: lenient where its contract is vague, strict where we rely on it.
 
-Pure. The one cattrs converter of the project is made here, once.
+Pure. The one cattrs converter of the project is made here, once, when it is first needed.
 """
 
 from __future__ import annotations
@@ -10,12 +10,13 @@ import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import cache
 from typing import Any, Protocol, TypeVar
 
 from cattrs import transform_error
 from cattrs.errors import BaseValidationError
 from cattrs.gen import make_dict_structure_fn, override
-from cattrs.preconf.json import make_converter
+from cattrs.preconf.json import JsonConverter, make_converter
 
 from .. import redact
 from ..models import ENDED, Clip, SessionAudio, Task
@@ -57,26 +58,29 @@ def _audio_ids(value: Any, _: type) -> SessionAudio:
     return SessionAudio(ids, unreadable=len(entries) - len(ids))
 
 
-_converter = make_converter()
-_converter.register_structure_hook(
-    Clip,
-    make_dict_structure_fn(
+@cache
+def _converter() -> JsonConverter:
+    converter = make_converter()
+    converter.register_structure_hook(
         Clip,
-        _converter,
-        id=override(struct_hook=_id),
-        status=override(struct_hook=_text),
-        audio_url=override(struct_hook=_text),
-        image_url=override(struct_hook=_text),
-        has_vocal=override(struct_hook=_flag),
-        display_tags=override(struct_hook=_text),
-    ),
-)
-_converter.register_structure_hook(SessionAudio, _audio_ids)
+        make_dict_structure_fn(
+            Clip,
+            converter,
+            id=override(struct_hook=_id),
+            status=override(struct_hook=_text),
+            audio_url=override(struct_hook=_text),
+            image_url=override(struct_hook=_text),
+            has_vocal=override(struct_hook=_flag),
+            display_tags=override(struct_hook=_text),
+        ),
+    )
+    converter.register_structure_hook(SessionAudio, _audio_ids)
+    return converter
 
 
 def _structure(value: Any, kind: type[T]) -> T:
     try:
-        return _converter.structure(value, kind)
+        return _converter().structure(value, kind)
     except (BaseValidationError, ValueError) as error:
         raise Malformed("; ".join(transform_error(error))) from None
 

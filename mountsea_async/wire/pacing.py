@@ -10,7 +10,10 @@ import asyncio
 import random
 from collections import deque
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from typing import Any, TypeAlias
+
+import attrs
 
 from ..config import MAX_IN_FLIGHT
 from ..errors import ConfigurationError
@@ -19,7 +22,10 @@ HINTLESS = 1.0
 """The first pause after a refusal without a hint; it doubles up to `HINTLESS_CAP` while refusals go on."""
 HINTLESS_CAP = 20.0
 
-Listener = Callable[[float], None]
+Listener: TypeAlias = Callable[[float], None]
+Lane: TypeAlias = AbstractAsyncContextManager[Any]
+"""Something to be held for one attempt."""
+NO_LANE: Lane = nullcontext()
 
 
 class Pace:
@@ -152,3 +158,44 @@ class Pace:
     def _on_timer(self) -> None:
         self._timer = None
         self._admit()
+
+
+POLLS_SHARE = 16
+
+
+class Shares:
+    """How a session divides its requests in flight: submits and polls together stay within the concurrency.
+
+    Submits may take all of it but a sixteenth, at least one, that is kept for polls: submits that hang must not
+    silence them. Thousands may wait to submit; only as many as can fly stand in the queue that polls stand in too.
+
+    Attributes:
+        submits: To be held for one attempt of a submit.
+        polls: To be held for one ask.
+    """
+
+    def __init__(self, concurrency: int) -> None:
+        kept = max(1, concurrency // POLLS_SHARE)
+        room = asyncio.Semaphore(max(concurrency, 1 + kept))
+        self.submits: Lane = _Both(asyncio.Semaphore(max(1, concurrency - kept)), room)
+        self.polls: Lane = room
+
+
+@attrs.frozen
+class _Both:
+    """Two semaphores held together: items wait their turn at the first, requests at the second."""
+
+    turn: asyncio.Semaphore
+    room: asyncio.Semaphore
+
+    async def __aenter__(self) -> None:
+        await self.turn.acquire()
+        try:
+            await self.room.acquire()
+        except BaseException:
+            self.turn.release()
+            raise
+
+    async def __aexit__(self, *_: object) -> None:
+        self.room.release()
+        self.turn.release()

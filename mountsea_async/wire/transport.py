@@ -8,13 +8,12 @@ from __future__ import annotations
 import asyncio
 import platform
 import ssl
-from importlib.metadata import version
 
 import aiohttp
 import attrs
 from yarl import URL
 
-from .. import redact
+from .. import __version__, redact
 from ..config import ClientConfig
 from .protocol import Cause, Request, Response, SendFailure, proves_unsent
 
@@ -54,7 +53,7 @@ class Transport:
         self._borrowed = http
         self._http = http
         self.secrets = (api_key,)
-        user_agent = f"mountsea-async/{version('mountsea-async')} aiohttp/{aiohttp.__version__} "
+        user_agent = f"mountsea-async/{__version__} aiohttp/{aiohttp.__version__} "
         self._headers = {
             "Authorization": f"Bearer {api_key}",
             "Accept": "application/json",

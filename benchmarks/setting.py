@@ -1,0 +1,52 @@
+"""Where and how a figure was taken: machine, versions, medians, spreads."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import statistics
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+
+def setting() -> dict[str, str]:
+    """The machine and the versions that figures depend on."""
+    model = ""
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        names = [line.partition(":")[2].strip() for line in cpuinfo.read_text().splitlines() if "model name" in line]
+        model = names[0] if names else ""
+    return {
+        "machine": f"{os.cpu_count()} cores, {model or platform.machine()}, {platform.system()} {platform.release()}",
+        "python": f"{platform.python_implementation()} {platform.python_version()}",
+        **{name: version(name) for name in ("mountsea-async", "aiohttp", "attrs", "cattrs")},
+    }
+
+
+def median(values: Sequence[float]) -> float:
+    """The middle one."""
+    return statistics.median(values)
+
+
+def spread(values: Sequence[float]) -> str:
+    """Lowest and highest, as shares of the median."""
+    middle = median(values)
+    return f"{min(values) / middle - 1:+.0%} to {max(values) / middle - 1:+.0%}"
+
+
+def show(title: str, method: str, rows: list[dict[str, Any]], json_to: str | None) -> None:
+    """Prints a table of rows under a statement of the setting; writes the same as JSON where asked for."""
+    where = setting()
+    print(f"\n{title}\n{method}")
+    print("; ".join(f"{name} {value}" for name, value in where.items()))
+    names = list(rows[0])
+    table = [names, *([str(row[name]) for name in names] for row in rows)]
+    widths = [max(len(line[column]) for line in table) for column in range(len(names))]
+    for line in table:
+        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+    if json_to:
+        whole = {"title": title, "method": method, "setting": where, "rows": rows}
+        Path(json_to).write_text(json.dumps(whole, indent=2) + "\n", encoding="utf-8")

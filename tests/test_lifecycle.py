@@ -1,0 +1,78 @@
+"""The table of an item's transitions: each edge, each edge that isn't there, and the ways through it."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import pytest
+
+from mountsea_async.upload.lifecycle import ENDS, TABLE, IllegalTransition, ItemState, Trigger, advance, path_to
+
+S, T = ItemState, Trigger
+EDGES = {
+    (S.NEW, T.INTEND): S.SUBMITTING,
+    (S.NEW, T.SKIP): S.NOT_SUBMITTED,
+    (S.SUBMITTING, T.RELEASE): S.NEW,
+    (S.SUBMITTING, T.ACCEPT): S.SUBMITTED,
+    (S.SUBMITTING, T.REJECT): S.FAILED,
+    (S.SUBMITTING, T.LOSE): S.UNKNOWN,
+    (S.SUBMITTED, T.SUCCEED): S.SUCCEEDED,
+    (S.SUBMITTED, T.BLANK): S.UNKNOWN,
+    (S.SUBMITTED, T.FAIL): S.FAILED,
+    (S.SUBMITTED, T.TIME_OUT): S.TIMED_OUT,
+    (S.SUBMITTED, T.ABANDON): S.UNDETERMINED,
+}
+NON_EDGES = [pair for pair in product(S, T) if pair not in EDGES]
+
+
+def name(value: object) -> str:
+    return str(getattr(value, "value", value))
+
+
+@pytest.mark.parametrize(("state", "trigger"), EDGES, ids=name)
+def test_an_edge_leads_where_it_should(state: ItemState, trigger: Trigger) -> None:
+    assert advance(state, trigger) is EDGES[state, trigger]
+
+
+@pytest.mark.parametrize(("state", "trigger"), NON_EDGES, ids=name)
+def test_what_is_no_edge_is_a_bug_and_says_which(state: ItemState, trigger: Trigger) -> None:
+    with pytest.raises(IllegalTransition, match=f"{trigger} in state {state}"):
+        advance(state, trigger)
+
+
+@pytest.mark.parametrize("pair", TABLE, ids=lambda pair: f"{pair[0]}-{pair[1]}")
+def test_no_edge_is_in_the_table_that_this_file_does_not_know(pair: tuple[ItemState, Trigger]) -> None:
+    assert pair in EDGES
+
+
+def test_ends_are_exactly_the_states_that_nothing_leaves() -> None:
+    assert {state for state in S if not any(start is state for start, _ in TABLE)} == ENDS
+
+
+def test_nothing_is_sent_again_after_its_outcome_became_unknown() -> None:
+    for state in (S.UNKNOWN, S.SUBMITTED, S.UNDETERMINED, S.SUCCEEDED, S.FAILED, S.TIMED_OUT):
+        with pytest.raises(IllegalTransition):
+            advance(state, T.INTEND)
+
+
+def test_success_comes_only_from_the_items_own_accepted_task() -> None:
+    assert [start for (start, _), after in TABLE.items() if after is S.SUCCEEDED] == [S.SUBMITTED]
+    assert [start for (start, _), after in TABLE.items() if after is S.SUBMITTED] == [S.SUBMITTING]
+
+
+@pytest.mark.parametrize("goal", S, ids=name)
+def test_a_path_leads_from_new_to_its_goal(goal: ItemState) -> None:
+    state = S.NEW
+    for trigger in path_to(goal):
+        state = advance(state, trigger)
+    assert state is goal
+
+
+@pytest.mark.parametrize(
+    ("goal", "length"),
+    [(S.NEW, 0), (S.SUBMITTING, 1), (S.NOT_SUBMITTED, 1), (S.SUBMITTED, 2), (S.UNKNOWN, 2), (S.FAILED, 2)]
+    + [(S.SUCCEEDED, 3), (S.TIMED_OUT, 3), (S.UNDETERMINED, 3)],
+    ids=name,
+)
+def test_a_path_is_the_shortest(goal: ItemState, length: int) -> None:
+    assert len(path_to(goal)) == length
