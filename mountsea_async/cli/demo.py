@@ -45,7 +45,8 @@ def demo(what: Demo, settings: Settings, *, form: Format | None) -> Exit:
     if outcome.report is not None:
         say_wrapped(ledger_words(emulator.ledger, outcome.report.stats.elapsed))
         if form is None:
-            say_wrapped("add --format table to see every item, --fail-share 0.05 to see some fail")
+            more = "" if what.fail_share else ", --fail-share 0.05 to see some fail"
+            say_wrapped(f"add --format table to see every item{more}")
     return code
 
 
