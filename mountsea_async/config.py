@@ -10,9 +10,11 @@ import math
 import ssl
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlsplit
 
 import attrs
 
+from . import redact
 from .errors import ConfigurationError
 
 __all__ = ["MAX_IN_FLIGHT", "ClientConfig", "PollPolicy", "RetryPolicy", "Timeouts"]
@@ -21,14 +23,18 @@ MAX_IN_FLIGHT = 100
 """Requests in flight at once, submits and polls together, that a client never exceeds."""
 
 
+def _refuse(owner: Any, attribute: attrs.Attribute[Any], value: Any, way_out: str) -> ConfigurationError:
+    return ConfigurationError(f"{type(owner).__name__}({attribute.name}={value!r}): give {way_out}")
+
+
 def _number(low: float, high: float = math.inf, *, above: bool = False) -> Callable[..., None]:
+    bounds = (f"more than {low}" if above else f"at least {low}") + (f" and at most {high}" if high < math.inf else "")
+
     def check(owner: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
-        where = f"{type(owner).__name__}({attribute.name}={value!r})"
-        if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
-            raise ConfigurationError(f"{where}: give a number of at least {low}")
+        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+            raise _refuse(owner, attribute, value, f"a number, {bounds}")
         if value < low or value > high or (above and value == low):
-            bounds = f"more than {low}" if above else f"at least {low}"
-            raise ConfigurationError(f"{where}: give {bounds}" + (f", at most {high}" if high < math.inf else ""))
+            raise _refuse(owner, attribute, value, bounds)
 
     return check
 
@@ -36,9 +42,7 @@ def _number(low: float, high: float = math.inf, *, above: bool = False) -> Calla
 def _whole(low: int, high: int) -> Callable[..., None]:
     def check(owner: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
         if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-            raise ConfigurationError(
-                f"{type(owner).__name__}({attribute.name}={value!r}): give a whole number from {low} to {high}"
-            )
+            raise _refuse(owner, attribute, value, f"a whole number from {low} to {high}")
 
     return check
 
@@ -104,9 +108,25 @@ class PollPolicy:
     not_found: float = attrs.field(default=60.0, validator=_number(0))
 
 
-def _context(owner: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
-    if value is not None and not isinstance(value, ssl.SSLContext):
-        raise ConfigurationError(f"ClientConfig({attribute.name}={value!r}): give an ssl.SSLContext, or nothing")
+def _a(kind: type, *, optional: bool = False) -> Callable[..., None]:
+    def check(owner: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+        if not (isinstance(value, kind) or (optional and value is None)):
+            raise _refuse(owner, attribute, value, f"a {kind.__name__}" + (", or None" if optional else ""))
+
+    return check
+
+
+def _proxy(owner: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+    if value is None:
+        return
+    try:
+        parts = urlsplit(value)
+        good = isinstance(value, str) and parts.scheme in ("http", "https") and parts.hostname
+    except (ValueError, AttributeError, TypeError):
+        good = False
+    if not good:
+        shown = redact.shown_url(value) if isinstance(value, str) else value
+        raise _refuse(owner, attribute, shown, "an address such as http://proxy.example:3128, or None")
 
 
 @attrs.frozen(kw_only=True)
@@ -127,12 +147,12 @@ class ClientConfig:
         allow_http: Let the key travel over plain http to a host that isn't loopback (default no).
     """
 
-    timeouts: Timeouts = attrs.field(factory=Timeouts, validator=attrs.validators.instance_of(Timeouts))
-    retry: RetryPolicy = attrs.field(factory=RetryPolicy, validator=attrs.validators.instance_of(RetryPolicy))
-    poll: PollPolicy = attrs.field(factory=PollPolicy, validator=attrs.validators.instance_of(PollPolicy))
+    timeouts: Timeouts = attrs.field(factory=Timeouts, validator=_a(Timeouts))
+    retry: RetryPolicy = attrs.field(factory=RetryPolicy, validator=_a(RetryPolicy))
+    poll: PollPolicy = attrs.field(factory=PollPolicy, validator=_a(PollPolicy))
     shutdown: float = attrs.field(default=10.0, validator=_number(0, 60))
     settle: float = attrs.field(default=30.0, validator=_number(0))
-    trust_env: bool = False
-    proxy: str | None = attrs.field(default=None, repr=False)
-    ssl_context: ssl.SSLContext | None = attrs.field(default=None, validator=_context)
-    allow_http: bool = False
+    trust_env: bool = attrs.field(default=False, validator=_a(bool))
+    proxy: str | None = attrs.field(default=None, repr=False, validator=_proxy)
+    ssl_context: ssl.SSLContext | None = attrs.field(default=None, validator=_a(ssl.SSLContext, optional=True))
+    allow_http: bool = attrs.field(default=False, validator=_a(bool))

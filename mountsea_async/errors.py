@@ -23,7 +23,7 @@ Only exception classes live here: no logic, no import of any other room.
     ├── NotSubmittedError               an item that was never sent
     ├── TaskError                       concerns one task; carries its id
     │   ├── TaskFailedError             the service ended it with `failed`
-    │   ├── TaskTimedOutError           the service ended it with `timeout`
+    │   │   └── TaskTimedOutError       the service ended it with `timeout`
     │   ├── MissingClipError            `success`, but without a clip
     │   ├── TaskLostError               the service no longer knows its id
     │   └── TaskPendingError            still pending when we stopped asking
@@ -145,11 +145,7 @@ class ClientStateError(UsageError):
 
 
 class TransportError(MountseaError):
-    """The request got no whole answer."""
-
-
-class NotSentError(TransportError):
-    """The request provably never left: sending it again can't be paid twice.
+    """The request got no whole answer.
 
     Attributes:
         permanent: Trying again won't help: a certificate that doesn't hold, a closed session.
@@ -160,8 +156,12 @@ class NotSentError(TransportError):
         self.permanent = permanent
 
 
+class NotSentError(TransportError):
+    """The request provably never left: sending it again can't be paid twice."""
+
+
 class NoAnswerError(TransportError):
-    """The request was sent, wholly or in part, and no whole answer came back."""
+    """The request was sent, wholly or in part, or it can't be told; and no whole answer came back."""
 
 
 class APIError(MountseaError):

@@ -6,10 +6,9 @@ Documentation: docs.mountsea.ai/api-reference/suno/task, .../uploadSession, .../
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from enum import StrEnum
-from types import MappingProxyType
 from typing import Any
 
 import attrs
@@ -106,11 +105,30 @@ class Task:
         return None
 
 
-NO_METADATA: Mapping[str, Any] = MappingProxyType({})
+class _NoMetadata(Mapping[str, Any]):
+    """The one empty mapping that all entries without metadata share; thousands of them make it worth having."""
+
+    def __getitem__(self, name: str) -> Any:
+        raise KeyError(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(())
+
+    def __len__(self) -> int:
+        return 0
+
+    def __repr__(self) -> str:
+        return "{}"
+
+    def __reduce__(self) -> str:
+        return "NO_METADATA"  # the name under which pickle finds it
 
 
-def _read_only(metadata: Mapping[str, Any]) -> Mapping[str, Any]:
-    return MappingProxyType(dict(metadata)) if metadata else NO_METADATA
+NO_METADATA: Mapping[str, Any] = _NoMetadata()
+
+
+def _own(metadata: Mapping[str, Any]) -> Mapping[str, Any]:
+    return dict(metadata) if metadata else NO_METADATA
 
 
 @attrs.frozen
@@ -125,4 +143,4 @@ class UploadItem:
 
     audio_url: str = attrs.field(repr=False)
     key: str | None = None
-    metadata: Mapping[str, Any] = attrs.field(default=NO_METADATA, converter=_read_only, repr=False, hash=False)
+    metadata: Mapping[str, Any] = attrs.field(default=NO_METADATA, converter=_own, repr=False, hash=False)

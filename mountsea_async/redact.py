@@ -10,17 +10,24 @@ import re
 __all__ = ["excerpt", "shown_text", "shown_url"]
 
 EXCERPT = 200
-_URL = re.compile(r"(https?://)([^\s\"'<>?#]*)([?#][^\s\"'<>]*)?", re.IGNORECASE)
+_READ = EXCERPT * 20
+_QUERY = re.compile(r"[?#]")
+_CREDENTIALS = re.compile(r"(^|/)[^/@]*:[^/@]*@")
+_URL = re.compile(r"https?://[^\s\"'<>]*", re.IGNORECASE)
 _BEARER = re.compile(r"(bearer|x-api-key)([\s:=\"']+)[^\s\"',;]+", re.IGNORECASE)
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
 
 
-def _shorten(match: re.Match[str]) -> str:
-    scheme, rest = match[1], match[2]
-    authority, slash, path = rest.partition("/")
-    if "@" in authority:
-        authority = "***@" + authority.rpartition("@")[2]
-    return f"{scheme}{authority}{slash}{path}"
+def _bare(url: str) -> str:
+    """A URL, or what was meant as one, without query, fragment and credentials."""
+    head = _QUERY.split(url, maxsplit=1)[0]
+    scheme, slashes, rest = head.partition("//")
+    if slashes:
+        authority, slash, path = rest.partition("/")
+        if "@" in authority:
+            authority = "***@" + authority.rpartition("@")[2]
+        head = f"{scheme}//{authority}{slash}{path}"
+    return _CREDENTIALS.sub(r"\1***@", head)
 
 
 def shown_url(url: str) -> str:
@@ -32,7 +39,7 @@ def shown_url(url: str) -> str:
     Returns:
         At most 200 characters on one line.
     """
-    return _CONTROL.sub("�", _URL.sub(_shorten, url, count=1) if _URL.match(url) else url)[:EXCERPT]
+    return _CONTROL.sub("�", _bare(url))[:EXCERPT]
 
 
 def shown_text(text: str, secrets: tuple[str, ...] = ()) -> str:
@@ -45,11 +52,23 @@ def shown_text(text: str, secrets: tuple[str, ...] = ()) -> str:
     for secret in secrets:
         if secret:
             text = text.replace(secret, "[redacted]")
+    text = text.replace("\\/", "/")  # JSON may escape slashes, and an escaped URL hides its query from us
     text = _BEARER.sub(r"\1\2[redacted]", text)
-    return _CONTROL.sub(" ", _URL.sub(_shorten, text)).strip()
+    return _CONTROL.sub(" ", _URL.sub(lambda found: _bare(found[0]), text)).strip()
 
 
 def excerpt(body: bytes, secrets: tuple[str, ...] = ()) -> str:
     """The beginning of an answer, fit to be shown: at most 200 characters."""
-    # Redaction comes before the cut, so that a secret across the cut doesn't leave its first half behind.
-    return shown_text(body[: EXCERPT * 20].decode("utf-8", "replace"), secrets)[:EXCERPT]
+    text = body[:_READ].decode("utf-8", "replace")
+    if len(body) > _READ:
+        text = _without_half(text, secrets)
+    # Redaction comes before the last cut, so that no secret is cut in half by it and gets through.
+    return shown_text(text, secrets)[:EXCERPT]
+
+
+def _without_half(text: str, secrets: tuple[str, ...]) -> str:
+    """The text without the half of a secret that a cut may have left at its end."""
+    for secret in secrets:
+        half = next((n for n in range(len(secret) - 1, 0, -1) if text.endswith(secret[:n])), 0)
+        text = text[: len(text) - half]
+    return text

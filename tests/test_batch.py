@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import copy
+import json
+import pickle
 from collections import Counter
 from collections.abc import AsyncIterator
 from typing import Any
@@ -509,6 +512,42 @@ async def test_a_clip_that_the_list_never_shows_is_kept_and_reported_missing(wor
     assert len(report.reconciliation.missing) == 3
     assert report.reconciliation.unattributed == ("foreign",)
     assert report.audio_ids[-1] == "foreign"
+
+
+async def test_a_clip_that_the_list_showed_once_is_not_lost_when_a_later_reading_leaves_it_out(world) -> None:
+    faults = (
+        Fault(Reshape({"data": {"audioIds": ["orphan"]}}), on="status", nth=3),
+        Fault(Reshape({"data": {"audioIds": []}}), on="status", after=3),
+    )
+    w = await world(Behaviour(durations=Fixed(1), faults=faults))
+    report = await w.client.upload_batch(urls(2))
+    assert report.reconciliation.unattributed == ("orphan",)
+    assert len(report.reconciliation.missing) == 2
+
+
+async def test_entries_of_the_list_that_are_no_ids_are_told(world) -> None:
+    fault = Fault(Reshape({"data": {"audioIds": [None, 7]}}), on="status", after=2)
+    w = await world(Behaviour(durations=Fixed(1), faults=(fault,)))
+    report = await w.client.upload_batch(urls(2))
+    assert report.reconciliation.unreadable == 2
+    assert not report.reconciliation.consistent
+
+
+@pytest.mark.parametrize("bad", ["\ud800", "a\nb", "  ", "x" * 5000], ids=["surrogate", "newline", "blank", "long"])
+async def test_an_id_that_can_be_none_leaves_its_item_unknown_and_disturbs_no_other(world, bad: str) -> None:
+    w = await world(only_item(Fault(Answer(201, json.dumps({"taskId": bad}), after_work=True), url="*-00001.mp3")))
+    report = await w.client.upload_batch(urls(3))
+    assert states(report) == ["succeeded", "unknown", "succeeded"]
+    assert len(report.reconciliation.unattributed) == 1
+
+
+async def test_a_report_can_be_pickled_and_copied(world) -> None:
+    w = await world(Behaviour(durations=Fixed(1), fail_share=0.5, seed=2))
+    entries = [UploadItem(url, metadata={"n": n} if n % 2 else {}) for n, url in enumerate(urls(6))]
+    report = await w.client.upload_batch(entries)
+    again = pickle.loads(pickle.dumps(report))  # noqa: S301 - our own bytes
+    assert again.to_dict() == copy.deepcopy(report).to_dict() == report.to_dict()
+    json.dumps(report.to_dict())
 
 
 async def test_a_list_that_cannot_be_read_leaves_the_items_as_they_are(world) -> None:

@@ -48,6 +48,10 @@ BROKEN = Response(500, b"oops")
 Step = Response | SendFailure
 
 
+def dice(seed: int = 0) -> random.Random:
+    return random.Random(seed)  # noqa: S311 - jitter
+
+
 def now() -> float:
     return asyncio.get_running_loop().time()
 
@@ -115,7 +119,7 @@ class Watched(Pace):
     """A gate whose comings and goings are written down."""
 
     def __init__(self, limit: int, log: list[str]) -> None:
-        super().__init__(limit, rng=random.Random(3))
+        super().__init__(limit, rng=dice(3))
         self.log = log
 
     @asynccontextmanager
@@ -129,8 +133,8 @@ class Watched(Pace):
 
 
 def caller_of(transport: Scripted, *, pace: Pace | None = None, **policy: float) -> Caller:
-    gate = pace or Pace(10, rng=random.Random(3))
-    return Caller(transport, gate, RetryPolicy(**policy), random.Random(5))  # type: ignore[arg-type]
+    gate = pace or Pace(10, rng=dice(3))
+    return Caller(transport, gate, RetryPolicy(**policy), dice(5))  # type: ignore[arg-type]
 
 
 # --------------------------------------------------------------------------------------------- paid: what repeats
@@ -247,7 +251,7 @@ async def test_the_order_is_permit_then_intent_then_bytes() -> None:
 @pytest.mark.parametrize("step", [UNSENT, BUSY], ids=["unsent", "busy"])
 async def test_no_permit_is_held_over_the_wait_before_a_retry(step: Step) -> None:
     transport = Scripted(step, RUNNING, CREATED, latency=0)
-    caller = caller_of(transport, pace=Pace(1, rng=random.Random(1)), base=20, cap=20)
+    caller = caller_of(transport, pace=Pace(1, rng=dice(1)), base=20, cap=20)
     lane = asyncio.Semaphore(1)
     submitting = asyncio.create_task(caller.submit(Owner(), lane))
     await asyncio.sleep(0.001)
@@ -338,15 +342,13 @@ async def test_a_429_uses_up_no_tries() -> None:
 
 async def test_a_429_pauses_submits_and_polls_of_the_client_alike() -> None:
     transport = Scripted(Response(429, b"", retry_after="7"), RUNNING)
-    transport_times = transport.times
     caller = caller_of(transport)
     began = now()
     first = asyncio.create_task(caller.glance("t-1", NO_LANE))
     await asyncio.sleep(0.2)
     await asyncio.gather(first, *(caller.glance("t-1", NO_LANE) for _ in range(5)))
-    transport_times = transport.times
-    assert len(transport_times) == 7
-    assert all(moment >= began + 7 for moment in transport_times[1:])
+    assert len(transport.times) == 7
+    assert all(moment >= began + 7 for moment in transport.times[1:])
 
 
 async def test_a_429_on_a_poll_is_asked_again_and_no_error() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
@@ -54,21 +53,6 @@ def test_a_status_that_is_an_end_is_one_whatever_its_case(word: str, form: objec
 def test_an_unknown_status_means_not_ended(word: str) -> None:
     task = read(taskId=ASKED, status=word, data=CLIP)
     assert (task.ended, task.status, task.clip) == (False, word.lower(), None)
-
-
-def test_an_unknown_status_is_warned_of_once(caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.WARNING, "mountsea_async"):
-        for word in ("zz-novel", "ZZ-NOVEL", "running", "zz-novel"):
-            read(taskId=ASKED, status=word)
-    noted = [record for record in caplog.records if getattr(record, "task_status", "") == "zz-novel"]
-    assert len(noted) == 1
-
-
-def test_a_babbling_server_does_not_fill_the_log(caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.WARNING, "mountsea_async"):
-        for number in range(1000):
-            read(taskId=ASKED, status=f"babble-{number}")
-    assert len(caplog.records) <= 100
 
 
 @pytest.mark.parametrize("status", [None, "", "  ", 7, True, ["success"], {"a": 1}], ids=repr)
@@ -165,7 +149,8 @@ def test_a_failure_is_a_failure_whatever_its_data_holds(status: str, data: objec
 
 def test_wrong_types_beside_the_id_are_left_out_and_unknown_fields_ignored() -> None:
     data = {
-        "id": "c-1", "status": 7, "audio_url": None, "image_url": ["x"], "has_vocal": "yes", "display_tags": {}, "new": 1
+        "id": "c-1", "status": 7, "audio_url": None, "image_url": ["x"], "has_vocal": "yes", "display_tags": {},
+        "new": 1,
     }  # fmt: skip
     assert read(status="success", data=data, brandNew={"a": [1]}).clip == Clip("c-1")
 
@@ -229,8 +214,8 @@ def test_times_may_be_missing() -> None:
 @pytest.mark.parametrize(
     ("code", "expected"),
     [
-        (1003, 1003), (0, 0), (1.5, 1.5), ("VP_USER_TIMEOUT", "VP_USER_TIMEOUT"), ("", None), (None, None), (True, None),
-        ([1], None), ({"a": 1}, None), ("x" * 500, "x" * 80),
+        (1003, 1003), (0, 0), (1.5, 1.5), ("VP_USER_TIMEOUT", "VP_USER_TIMEOUT"), ("", None), (None, None),
+        (True, None), ([1], None), ({"a": 1}, None), ("x" * 500, "x" * 80),
     ],
     ids=repr,
 )  # fmt: skip
@@ -351,7 +336,7 @@ NOW = "Wed, 21 Oct 2026 07:28:00 GMT"
         pytest.param("1e3", NOW, None, id="exponent"),
         pytest.param("inf", NOW, None, id="inf"),
         pytest.param("nan", NOW, None, id="nan"),
-        pytest.param("٧", NOW, None, id="digits that aren't ASCII"),
+        pytest.param("\u0667", NOW, None, id="digits that aren't ASCII"),
         pytest.param("0x10", NOW, None, id="hexadecimal"),
         pytest.param("7, 8", NOW, None, id="two values"),
         pytest.param("", NOW, None, id="empty"),

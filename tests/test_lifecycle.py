@@ -70,8 +70,17 @@ def test_a_path_leads_from_new_to_its_goal(goal: ItemState) -> None:
 
 @pytest.mark.parametrize(
     ("goal", "length"),
-    [(S.NEW, 0), (S.SUBMITTING, 1), (S.NOT_SUBMITTED, 1), (S.SUBMITTED, 2), (S.UNKNOWN, 2), (S.FAILED, 2)]
-    + [(S.SUCCEEDED, 3), (S.TIMED_OUT, 3), (S.UNDETERMINED, 3)],
+    [
+        (S.NEW, 0),
+        (S.SUBMITTING, 1),
+        (S.NOT_SUBMITTED, 1),
+        (S.SUBMITTED, 2),
+        (S.UNKNOWN, 2),
+        (S.FAILED, 2),
+        (S.SUCCEEDED, 3),
+        (S.TIMED_OUT, 3),
+        (S.UNDETERMINED, 3),
+    ],
     ids=name,
 )
 def test_a_path_is_the_shortest(goal: ItemState, length: int) -> None:

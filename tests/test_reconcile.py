@@ -1,4 +1,4 @@
-"""The final check: the items' clips against the session's list. Nothing is lost, nothing is claimed without evidence."""
+"""The final check: nothing is lost, and nothing is claimed without evidence."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ IDS = st.lists(st.sampled_from("abcdefgh"), max_size=10)
     [
         pytest.param([], [], [], Reconciliation(read=True), id="nothing at all"),
         pytest.param(["a", "b"], ["b", "a"], [], Reconciliation(read=True, matched=("a", "b")), id="agreement"),
-        pytest.param(["a", "b"], ["a"], [], Reconciliation(read=True, matched=("a",), missing=("b",)), id="not yet listed"),
+        pytest.param(["a", "b"], ["a"], [], Reconciliation(read=True, matched=("a",), missing=("b",)),
+                     id="not yet listed"),
         pytest.param(["a"], ["a", "x", "y"], [], Reconciliation(read=True, matched=("a",), unattributed=("x", "y")),
                      id="paid for, in nobody's hands"),
         pytest.param([], ["x"], [], Reconciliation(read=True, unattributed=("x",)), id="only an orphan"),
@@ -37,7 +38,9 @@ IDS = st.lists(st.sampled_from("abcdefgh"), max_size=10)
         pytest.param(["a", "a"], None, [], Reconciliation(duplicated=("a",)), id="unread, yet two items name one clip"),
     ],
 )  # fmt: skip
-def test_the_verdict_on(held: list[str], listed: list[str] | None, earlier: list[str], expected: Reconciliation) -> None:
+def test_the_verdict_on(
+    held: list[str], listed: list[str] | None, earlier: list[str], expected: Reconciliation
+) -> None:
     assert reconcile(held, listed, earlier) == expected
 
 
@@ -108,6 +111,4 @@ def test_a_list_that_could_not_be_read_proves_nothing(held: list[str], earlier: 
 
 
 def test_iterables_that_can_be_read_once_are_enough() -> None:
-    assert reconcile(["a"], iter(["a", "x"]), iter(["x"])) == Reconciliation(
-        read=True, matched=("a",), earlier=("x",)
-    )
+    assert reconcile(["a"], iter(["a", "x"]), iter(["x"])) == Reconciliation(read=True, matched=("a",), earlier=("x",))

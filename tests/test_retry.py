@@ -26,6 +26,11 @@ from mountsea_async.errors import (
 )
 from mountsea_async.wire.retry import BUSY_FACTOR, free_is_final, full_jitter, paid_is_final, retrying
 
+
+def dice(seed: int = 0) -> random.Random:
+    return random.Random(seed)  # noqa: S311 - jitter
+
+
 UNSENT = NotSentError("no connection")
 BUSY = NoAccountError("busy", status=503)
 FAILURES = [
@@ -35,6 +40,7 @@ FAILURES = [
     (UnknownOutcomeError("?", cause=UNSENT), False, False),
     (UnknownOutcomeError("?", cause=BUSY), False, False),
     (NoAnswerError("cut"), False, True),
+    (NoAnswerError("session closed", permanent=True), False, False),
     (ServerError("500", status=500), False, True),
     (UnexpectedAnswerError("200", status=200), False, True),
     (BadRequestError("400", status=400), False, False),
@@ -57,7 +63,7 @@ def test_what_may_be_sent_again(error: MountseaError, paid: bool, free: bool) ->
 
 # ------------------------------------------------------------------------------------------------------- waits
 def waits(error: MountseaError, count: int, seed: int = 0, **settings: float) -> list[float]:
-    generator = full_jitter(RetryPolicy(**settings), random.Random(seed))  # type: ignore[arg-type]
+    generator = full_jitter(RetryPolicy(**settings), dice(seed))  # type: ignore[arg-type]
     next(generator)
     return [generator.send(error) for _ in range(count)]
 
@@ -107,7 +113,7 @@ async def test_tries_are_counted_with_the_first(tries: int) -> None:
         calls += 1
         raise UNSENT
 
-    again = retrying(RetryPolicy(max_tries=tries), random.Random(0), paid_is_final, told.append)(fail)
+    again = retrying(RetryPolicy(max_tries=tries), dice(0), paid_is_final, told.append)(fail)
     with pytest.raises(NotSentError):
         await again()
     assert (calls, len(told)) == (tries, tries - 1)
@@ -124,7 +130,7 @@ async def test_what_is_final_is_tried_once(error: MountseaError, paid: bool, fre
             raise error
 
         with pytest.raises(type(error)) as caught:
-            await retrying(RetryPolicy(max_tries=3), random.Random(0), is_final, lambda _: None)(fail)()
+            await retrying(RetryPolicy(max_tries=3), dice(0), is_final, lambda _: None)(fail)()
         assert caught.value is error
         assert calls == (3 if repeats else 1)
 
@@ -138,7 +144,7 @@ async def test_what_succeeds_in_the_end_is_a_success() -> None:
             raise step
         return step
 
-    again = retrying(RetryPolicy(), random.Random(0), paid_is_final, lambda _: None)(answer)
+    again = retrying(RetryPolicy(), dice(0), paid_is_final, lambda _: None)(answer)
     assert await again() == "fine"
 
 
@@ -152,7 +158,7 @@ async def test_an_error_that_is_not_ours_is_never_tried_again(error: Exception) 
         raise error
 
     with pytest.raises(type(error)):
-        await retrying(RetryPolicy(), random.Random(0), free_is_final, lambda _: None)(fail)()
+        await retrying(RetryPolicy(), dice(0), free_is_final, lambda _: None)(fail)()
     assert calls == 1
 
 
@@ -163,7 +169,7 @@ async def test_calls_side_by_side_count_their_own_tries() -> None:
         calls[who] = calls.get(who, 0) + 1
         raise UNSENT
 
-    again = retrying(RetryPolicy(max_tries=4), random.Random(0), paid_is_final, lambda _: None)(fail)
+    again = retrying(RetryPolicy(max_tries=4), dice(0), paid_is_final, lambda _: None)(fail)
     results = await asyncio.gather(again("a"), again("b"), return_exceptions=True)
     assert [type(result) for result in results] == [NotSentError, NotSentError]
     assert calls == {"a": 4, "b": 4}
@@ -173,7 +179,7 @@ async def test_a_wait_can_be_cancelled() -> None:
     async def fail() -> None:
         raise NoAccountError("busy", status=503, retry_after=100)
 
-    waiting = asyncio.create_task(retrying(RetryPolicy(), random.Random(0), paid_is_final, lambda _: None)(fail)())
+    waiting = asyncio.create_task(retrying(RetryPolicy(), dice(0), paid_is_final, lambda _: None)(fail)())
     await asyncio.sleep(1)
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):

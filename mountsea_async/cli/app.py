@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
 from cyclopts import App, CycloptsError, Parameter
+
+from .. import __version__
 
 __all__ = ["app", "run"]
 
@@ -46,7 +47,7 @@ app = App(
     "Try it without a key: `mountsea demo`. With a key: `mountsea upload urls.txt`.",
     help_epilogue=_EPILOGUE,
     help_format="markdown",
-    version=lambda: f"mountsea {version('mountsea-async')}",
+    version=f"mountsea {__version__}",
     default_parameter=Parameter(negative="", show_default=False),
     result_action="return_value",
     print_error=False,
@@ -84,7 +85,7 @@ def upload(
 
     Args:
         sources: Files of URLs, URLs, or - for stdin. Without any, stdin is read.
-        concurrency: Submits in flight at once, 1 to 100.
+        concurrency: Requests in flight at once, submits and polls together, 1 to 100.
         deadline: Seconds after which nothing more is submitted or asked.
         base_url: Where the service is; goes before MOUNTSEA_BASE_URL.
         session_id: Upload to this session, and so to its account, instead of a new one.
@@ -131,7 +132,7 @@ def demo(
 
     Args:
         items: How many URLs, 1 to 10000.
-        concurrency: Submits in flight at once, 1 to 100.
+        concurrency: Requests in flight at once, submits and polls together, 1 to 100.
         fail_share: The share of uploads that fail, 0 to 1.
         timeout_share: The share of uploads that time out, 0 to 1.
         seed: Another seed, other failures.

@@ -82,6 +82,9 @@ class FinalCheck:
         self._earlier = earlier
         self._deadline_at = deadline_at
         self._done_at = -1
+        self._seen: dict[str, None] = {}
+        self._read_once = False
+        self._unreadable = 0
         self.verdict = Reconciliation(earlier=tuple(earlier))
 
     async def run(self) -> None:
@@ -113,21 +116,30 @@ class FinalCheck:
     async def _compare(self) -> bool:
         """One reading. Returns whether nothing is due any more."""
         uploads = [item for item in self._fanout.batch.items if item.duplicate_of is None]
-        audio_ids = await self._read(len(uploads) + len(self._earlier))
-        if audio_ids is not None or not self.verdict.read:
-            # A later reading that fails takes nothing back: what an earlier one has seen stays seen.
-            self.verdict = reconcile([item.clip.id for item in uploads if item.clip], audio_ids, self._earlier)
+        listed = await self._read(len(uploads) + len(self._earlier))
+        if self._read_once:
+            # What was seen once stays seen, whatever a later reading leaves out.
+            now = set(listed)
+            vanished = [audio_id for audio_id in self._seen if audio_id not in now]
+            self.verdict = reconcile(
+                [item.clip.id for item in uploads if item.clip],
+                [*listed, *vanished],
+                self._earlier,
+                unreadable=self._unreadable,
+            )
+            self._seen |= dict.fromkeys(listed)
+        else:
+            self.verdict = reconcile([item.clip.id for item in uploads if item.clip], None, self._earlier)
         unknown = sum(item.state is ItemState.UNKNOWN for item in uploads)
         return not (self.verdict.missing or len(self.verdict.unattributed) < unknown)
 
-    async def _read(self, expected: int) -> tuple[str, ...] | None:
+    async def _read(self, expected: int) -> tuple[str, ...]:
         try:
             task = await self._caller.task(self._session_id, audio_ids=expected)
         except MountseaError as error:
             logger.warning("reconcile.unread", extra={"session_id": self._session_id, "error": error.message})
-            return None
+            return ()
         if not isinstance(task.data, SessionAudio):
-            return None
-        if task.data.unreadable:
-            logger.warning("reconcile.unreadable_ids", extra={"count": task.data.unreadable})
+            return ()
+        self._read_once, self._unreadable = True, task.data.unreadable
         return task.data.audio_ids

@@ -6,9 +6,9 @@ Pure: parses URLs, resolves nothing.
 from __future__ import annotations
 
 import ipaddress
-import math
 import re
 import socket
+import unicodedata
 import warnings
 from collections.abc import AsyncIterable, Iterable
 from typing import Any, TypeAlias
@@ -35,8 +35,8 @@ MAX_URL = 8000
 """Longer ones are refused: a request's body must fit into one write, or a cancel could cut it in half."""
 _LISTED = 5
 _PRIVATE_NAMES = ("localhost", "local", "internal", "lan", "home.arpa", "localdomain", "intranet")
-_UNSAFE = re.compile(r"[\x00-\x20\x7f-\xa0\u2028\u2029\\<>\"`{}|^]")
-_NUMERIC_HOST = re.compile(r"(?:0x[0-9a-f]*|\d+)(?:\.(?:0x[0-9a-f]*|\d+)){0,3}\.?", re.IGNORECASE)
+_UNSAFE = re.compile(r"[\x00-\x20\x7f-\xa0\u2028\u2029\ud800-\udfff\\<>\"`{}|^]")
+_NUMERIC_HOST = re.compile(r"(?:0x[0-9a-f]*|\d+)(?:\.(?:0x[0-9a-f]*|\d+))*\.?", re.ASCII)
 _HOST_NAME = re.compile(r"(?!-)[\w-]{1,63}(?<!-)(?:\.(?!-)[\w-]{1,63}(?<!-))*\.?")
 
 
@@ -136,15 +136,18 @@ def check_audio_url(url: Any, *, allow_private: bool = False) -> str | None:
         return f"a URL is a string, not {type(url).__name__}"
     if not url:
         return "it is empty"
-    if len(url) > MAX_URL:
-        return f"it has {len(url)} characters: at most {MAX_URL} can be sent"
+    if len(url.encode("utf-8", "surrogatepass")) > MAX_URL:
+        return f"it has {len(url)} characters: at most {MAX_URL} can be sent, fewer outside of ASCII"
     if found := _UNSAFE.search(url):
         return f"it holds {_named(found[0])} at position {found.start()}: percent-encode it"
     try:
         parts = urlsplit(url)
+    except ValueError:
+        return "it is no URL: its host can't be read"
+    try:
         port = parts.port
-    except ValueError as error:
-        return f"it is no URL ({error})"
+    except ValueError:
+        return "its port is no number from 1 to 65535"
     if parts.scheme not in ("http", "https"):
         return "it doesn't begin with http:// or https://: the service downloads over these only"
     if parts.username is not None or parts.password is not None:
@@ -159,36 +162,51 @@ def _named(character: str) -> str:
 
 
 def _host_problem(parts: SplitResult, *, allow_private: bool) -> str | None:
-    host = parts.hostname or ""
-    if not host:
+    if not parts.hostname:
         return "it has no host"
-    address = _address(host)
-    if address is None:
-        if ":" in host or not _HOST_NAME.fullmatch(host):
-            return f"{host!r} is no host name"
-        name = host.rstrip(".").lower()
-        private = "." not in name or any(name == zone or name.endswith("." + zone) for zone in _PRIVATE_NAMES)
+    # As a resolver would read it: full-width letters, circled digits and ideographic dots are spellings, too.
+    host = unicodedata.normalize("NFKC", parts.hostname).replace("\u3002", ".").lower()
+    if _NUMERIC_HOST.fullmatch(host) or ":" in host:
+        address = _address(host)
+        if address is None:
+            return f"{host!r} is no address"
+        private = not _is_public(address)
     else:
-        private = not address.is_global or address.is_multicast
+        if not _HOST_NAME.fullmatch(host):
+            return f"{host!r} is no host name"
+        name = host.rstrip(".")
+        private = "." not in name or any(name == zone or name.endswith("." + zone) for zone in _PRIVATE_NAMES)
     if private and not allow_private:
         return f"the service can't reach {host!r}: a loopback, private or local address (allow_private lets it pass)"
     return None
 
 
-def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    """The address that a literal host means; shorthand such as `127.1` or `0x7f000001` is an address too."""
+_Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+
+def _address(host: str) -> _Address | None:
+    """The address that a literal host means; shorthand such as `127.1` or `0x7f000001` is an address, too."""
     try:
-        address = ipaddress.ip_address(host.partition("%")[0])
-    except ValueError:
-        if not _NUMERIC_HOST.fullmatch(host):
-            return None
-        try:
-            return ipaddress.IPv4Address(socket.inet_aton(host.rstrip(".")))
-        except OSError:
-            return None
+        if ":" in host:
+            return ipaddress.IPv6Address(host.partition("%")[0])
+        return ipaddress.IPv4Address(socket.inet_aton(host.rstrip(".")))
+    except (ValueError, OSError):
+        return None
+
+
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+_IPV4_COMPATIBLE = ipaddress.IPv6Network("::/96")
+
+
+def _is_public(address: _Address) -> bool:
+    """Whether the whole Internet can reach an address; one that carries another is no more public than that."""
     if isinstance(address, ipaddress.IPv6Address):
-        return address.ipv4_mapped or address.sixtofour or address
-    return address
+        carried = address.ipv4_mapped or address.sixtofour
+        if carried is None and (address in _NAT64 or address in _IPV4_COMPATIBLE):
+            carried = ipaddress.IPv4Address(address.packed[12:])
+        if carried is not None:
+            return _is_public(carried)
+    return address.is_global and not address.is_multicast
 
 
 # ------------------------------------------------------------------------------------------------------ numbers
@@ -207,6 +225,18 @@ def check_concurrency(concurrency: Any, ceiling: float) -> int:
     return concurrency
 
 
+def _brief(value: Any) -> str:
+    # A number of thousands of digits can't even be written down.
+    return f"{value:.3e}" if isinstance(value, float) else repr(value) if not _is_huge(value) else "a huge number"
+
+
+def _is_huge(value: Any) -> bool:
+    return isinstance(value, int) and abs(value) > MAX_DEADLINE
+
+
+MAX_DEADLINE = 10**9
+
+
 def check_deadline(deadline: Any) -> float | None:
     """Seconds from now at which to stop.
 
@@ -215,6 +245,6 @@ def check_deadline(deadline: Any) -> float | None:
     """
     if deadline is None:
         return None
-    if isinstance(deadline, bool) or not isinstance(deadline, int | float) or not 0 < deadline < math.inf:
-        raise ConfigurationError(f"deadline={deadline!r}: give seconds above 0, or None for no deadline")
+    if isinstance(deadline, bool) or not isinstance(deadline, int | float) or not 0 < deadline <= MAX_DEADLINE:
+        raise ConfigurationError(f"deadline={_brief(deadline)}: give seconds above 0, or None for no deadline")
     return float(deadline)

@@ -23,11 +23,10 @@ class Delays:
 
     Attributes:
         policy: The waits' scale.
-        asked: How often the task was asked for.
     """
 
     policy: PollPolicy
-    asked: int = 0
+    _last: float | None = None
 
     def next(self, pending: int, uniform: float) -> float:
         """Seconds to wait before the next ask.
@@ -36,10 +35,11 @@ class Delays:
             pending: Tasks that are being asked for side by side; they share `policy.max_rate`.
             uniform: A random number from 0 to 1; takes tasks submitted together apart by up to a tenth.
         """
-        wait = min(self.policy.cap, self.policy.first * self.policy.factor**self.asked)
-        if self.asked:
-            wait = max(wait, pending / self.policy.max_rate)
-        self.asked += 1
+        if self._last is None:
+            wait = self._last = min(self.policy.cap, self.policy.first)
+        else:
+            self._last = min(self.policy.cap, self._last * self.policy.factor)
+            wait = max(self._last, pending / self.policy.max_rate)
         return wait * (1 + uniform / 10)
 
 

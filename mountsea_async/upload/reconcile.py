@@ -26,6 +26,7 @@ class Reconciliation:
         duplicated: Ids that the list repeats, or that two items' tasks have named.
         inferred: Ids attributed by elimination.
         earlier: Ids that an adopted session held before.
+        unreadable: How many entries of the list were no ids.
     """
 
     read: bool = False
@@ -35,14 +36,17 @@ class Reconciliation:
     duplicated: tuple[str, ...] = ()
     inferred: tuple[str, ...] = ()
     earlier: tuple[str, ...] = ()
+    unreadable: int = 0
 
     @property
     def consistent(self) -> bool:
         """Whether the list was read and holds the items' clips, each once, and nothing else."""
-        return self.read and not (self.missing or self.unattributed or self.duplicated)
+        return self.read and not (self.missing or self.unattributed or self.duplicated or self.unreadable)
 
 
-def reconcile(clip_ids: Sequence[str], audio_ids: Iterable[str] | None, earlier: Iterable[str] = ()) -> Reconciliation:
+def reconcile(
+    clip_ids: Sequence[str], audio_ids: Iterable[str] | None, earlier: Iterable[str] = (), *, unreadable: int = 0
+) -> Reconciliation:
     """Compares the items with the session.
 
     Args:
@@ -50,6 +54,7 @@ def reconcile(clip_ids: Sequence[str], audio_ids: Iterable[str] | None, earlier:
             an upload count once.
         audio_ids: The session's list as read; None if it couldn't be.
         earlier: Ids that the session held before anything was submitted to it.
+        unreadable: How many entries of the list were no ids.
     """
     held = dict.fromkeys(clip_ids)
     named_twice = {clip_id for clip_id, count in Counter(clip_ids).items() if count > 1}
@@ -68,4 +73,5 @@ def reconcile(clip_ids: Sequence[str], audio_ids: Iterable[str] | None, earlier:
         unattributed=tuple(audio_id for audio_id in counts if audio_id not in held and audio_id not in before),
         duplicated=tuple(i for i in dict.fromkeys([*held, *counts]) if i in named_twice or i in listed_twice),
         earlier=tuple(audio_id for audio_id in before if audio_id not in held),
+        unreadable=unreadable,
     )

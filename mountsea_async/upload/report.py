@@ -69,7 +69,7 @@ class ItemReport:
         return self.clip.id if self.clip else None
 
     def to_dict(self) -> dict[str, Any]:
-        """The item as JSON-ready values."""
+        """The item as JSON-ready values; `metadata` goes in as it was handed in."""
         return {
             "index": self.index,
             "key": self.key,
@@ -82,6 +82,7 @@ class ItemReport:
             "candidates": list(self.candidates),
             "error": self.error.message if self.error else None,
             "attempts": self.attempts,
+            "metadata": dict(self.metadata),
             "duplicate_of": self.duplicate_of,
             "submitted_at": _iso(self.submitted_at),
             "ended_at": _iso(self.ended_at),
@@ -199,6 +200,7 @@ class BatchReport:
                 "duplicated": list(verdict.duplicated),
                 "inferred": list(verdict.inferred),
                 "earlier": list(verdict.earlier),
+                "unreadable": verdict.unreadable,
             },
             "stats": attrs.asdict(self.stats),
         }

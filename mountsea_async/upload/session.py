@@ -29,6 +29,10 @@ from .tasks import TaskHandle
 __all__ = ["UploadSession"]
 
 
+ADOPTED_AT_MOST = 100_000
+"""Clips that an adopted session may hold: so long an answer is read."""
+
+
 class UploadSession:
     """A batch upload session: everything uploaded through it lands on one account.
 
@@ -111,7 +115,7 @@ class UploadSession:
         """The session's id, and the clips that it holds already."""
         if self._session_id is None:
             return await caller.prepare_session(), ()
-        task = await caller.task(self._session_id)
+        task = await caller.task(self._session_id, audio_ids=ADOPTED_AT_MOST)
         if not isinstance(task.data, SessionAudio):
             raise InputError(f"session_id={self._session_id!r} is a task, but no upload session")
         return self._session_id, task.data.audio_ids

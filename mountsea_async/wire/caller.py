@@ -13,7 +13,7 @@ from typing import Protocol
 import attrs
 
 from ..config import RetryPolicy
-from ..errors import MountseaError
+from ..errors import MountseaError, RateLimitedError
 from ..models import DOCUMENTED, Task
 from ..redact import shown_text
 from . import decode, protocol, retry
@@ -203,8 +203,10 @@ class Caller:
         if result.status != 429:
             self.pace.accepted()
             return False
-        hint = decode.retry_after_seconds(result.retry_after, result.date)
-        self.pace.refused(hint, sent_at)
+        error = protocol.error_from(result, self._transport.secrets)
+        if not isinstance(error, RateLimitedError):
+            return False  # it speaks of credits: no pause brings them back
+        self.pace.refused(error.retry_after, sent_at)
         if self.pace.refused_for() > self._policy.patience:
-            raise protocol.error_from(result, self._transport.secrets)
+            raise error
         return True

@@ -19,10 +19,14 @@ from cattrs.gen import make_dict_structure_fn, override
 from cattrs.preconf.json import JsonConverter, make_converter
 
 from .. import redact
-from ..models import ENDED, Clip, SessionAudio, Task
+from ..models import ENDED, Clip, SessionAudio, Task, TaskStatus
 
 T = TypeVar("T")
 _T_co = TypeVar("_T_co", covariant=True)
+
+
+MAX_ID = 1000
+"""Characters of an id; the service's have 36."""
 
 
 class Malformed(ValueError):  # noqa: N818 - a verdict on a body, turned into an error by `protocol`
@@ -36,9 +40,14 @@ class Reader(Protocol[_T_co]):
 
 
 # ---------------------------------------------------------------------------------------------- the converter
+def _is_id(value: Any) -> bool:
+    """Whether a value can be an id: one that can be stored, shown and asked for."""
+    return isinstance(value, str) and 0 < len(value) <= MAX_ID and value.isprintable() and not value.isspace()
+
+
 def _id(value: Any, _: type) -> str:
-    if isinstance(value, str) and value.strip():
-        return value
+    if _is_id(value):
+        return str(value)
     raise ValueError(f"an id was expected, not {type(value).__name__}")
 
 
@@ -54,7 +63,7 @@ def _audio_ids(value: Any, _: type) -> SessionAudio:
     entries = value.get("audioIds")
     if not isinstance(entries, list):
         raise ValueError("audioIds is no list")  # noqa: TRY004 - cattrs collects ValueErrors
-    ids = tuple(entry for entry in entries if isinstance(entry, str) and entry.strip())
+    ids = tuple(entry for entry in entries if _is_id(entry))
     return SessionAudio(ids, unreadable=len(entries) - len(ids))
 
 
@@ -86,9 +95,6 @@ def _structure(value: Any, kind: type[T]) -> T:
 
 
 # ------------------------------------------------------------------------------------------------------ bodies
-_TASK_ID = re.compile(rb'"taskId"\s*:\s*"([^"\\\x00-\x1f]+)"')
-
-
 def _object(body: bytes) -> dict[str, Any]:
     try:
         value = json.loads(body)
@@ -102,8 +108,8 @@ def _object(body: bytes) -> dict[str, Any]:
 def _named_id(body: bytes, name: str) -> str:
     fields = _object(body)
     for holder in (fields, fields.get("data"), fields.get("result")):
-        if isinstance(holder, dict) and isinstance(found := holder.get(name), str) and found.strip():
-            return found
+        if isinstance(holder, dict) and _is_id(found := holder.get(name)):
+            return str(found)
     raise Malformed(f"it holds no {name}")
 
 
@@ -116,17 +122,26 @@ def task_id(body: bytes) -> str:
     try:
         return _named_id(body, "taskId")
     except Malformed:
-        if body.lstrip()[:1] == b"{" and not _is_json(body) and (found := _TASK_ID.search(body)):
-            return found[1].decode("utf-8", "replace")
+        if (found := _cut_short_id(body.decode("utf-8", "replace"), "taskId")) is not None:
+            return found
         raise
 
 
-def _is_json(body: bytes) -> bool:
-    try:
-        json.loads(body)
-    except (ValueError, RecursionError):
-        return False
-    return True
+_MEMBER = re.compile(r'[\s,]*"([^"\\]*)"\s*:\s*')
+
+
+def _cut_short_id(text: str, name: str) -> str | None:
+    """The id among those members of a broken object that arrived whole."""
+    opening = re.match(r"\s*\{", text)
+    position = opening.end() if opening else len(text)
+    while (member := _MEMBER.match(text, position)) is not None:
+        try:
+            value, position = json.JSONDecoder().raw_decode(text, member.end())
+        except (ValueError, RecursionError):
+            return None
+        if member[1] == name and _is_id(value):
+            return str(value)
+    return None
 
 
 def session_id(body: bytes) -> str:
@@ -162,7 +177,7 @@ def _task(fields: dict[str, Any], asked: str) -> Task:
     return Task(
         asked,
         status,
-        data=_data(fields),
+        data=_data(fields, status),
         created_at=_instant(fields.get("createdAt")),
         finished_at=_instant(fields.get("finishAt")),
         fail_code=_fail_code(fields.get("failCode")),
@@ -170,18 +185,25 @@ def _task(fields: dict[str, Any], asked: str) -> Task:
     )
 
 
-def _data(fields: dict[str, Any]) -> Clip | SessionAudio | tuple[Clip, ...] | None:
-    value = fields.get("data")
-    if value in (None, {}, []):
-        value = fields.get("result")
-    if isinstance(value, list):
-        return tuple(_structure(entry, Clip) for entry in value if isinstance(entry, dict)) or None
-    if not isinstance(value, dict) or not value:
-        return None
-    if "audioIds" in value:
-        return _structure(value, SessionAudio)
+def _is_result(value: Any) -> bool:
     # No id, no clip: "success with empty data" is a state that the poller knows how to wait out.
-    return _structure(value, Clip) if value.get("id") not in (None, "") else None
+    if isinstance(value, dict):
+        return "audioIds" in value or value.get("id") not in (None, "")
+    return isinstance(value, list) and bool(value)
+
+
+def _data(fields: dict[str, Any], status: str) -> Clip | SessionAudio | tuple[Clip, ...] | None:
+    value = next((held for held in (fields.get("data"), fields.get("result")) if _is_result(held)), None)
+    try:
+        if isinstance(value, list):
+            return tuple(_structure(entry, Clip) for entry in value if isinstance(entry, dict)) or None
+        if isinstance(value, dict):
+            return _structure(value, SessionAudio) if "audioIds" in value else _structure(value, Clip)
+        return None
+    except Malformed:
+        if status == TaskStatus.SUCCESS:
+            raise
+        return None  # what a failure holds besides is of no use to anybody
 
 
 def _instant(value: Any) -> datetime | None:
@@ -207,7 +229,7 @@ def _fail_reason(value: Any) -> str | None:
 
 
 # ----------------------------------------------------------------------------------------------------- headers
-_SECONDS = re.compile(r"\s*(\d{1,9}(?:\.\d{1,6})?)\s*", re.ASCII)
+_SECONDS = re.compile(r"\s*(\d+(?:\.\d+)?)\s*", re.ASCII)
 
 
 def retry_after_seconds(value: str | None, date: str | None) -> float | None:

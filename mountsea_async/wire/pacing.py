@@ -21,6 +21,8 @@ from ..errors import ConfigurationError
 HINTLESS = 1.0
 """The first pause after a refusal without a hint; it doubles up to `HINTLESS_CAP` while refusals go on."""
 HINTLESS_CAP = 20.0
+DISBELIEF = 0.05
+"""The shortest pause, doubled with each refusal in a row, whatever the hint."""
 
 Listener: TypeAlias = Callable[[float], None]
 Lane: TypeAlias = AbstractAsyncContextManager[Any]
@@ -57,6 +59,7 @@ class Pace:
         self._refused_since: float | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._listeners: list[Listener] = []
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     @asynccontextmanager
     async def permit(self) -> AsyncIterator[None]:
@@ -83,7 +86,7 @@ class Pace:
             sent_at: Loop time at which the refused request was admitted. One that was on its way before the
                 last pause began tells nothing new.
         """
-        loop = asyncio.get_running_loop()
+        loop = self._running_loop()
         now = loop.time()
         if self._refused_since is None:
             self._refused_since = now
@@ -94,8 +97,10 @@ class Pace:
             self._window = max(1.0, self._window / 2) if self._refusals == 1 else 1.0
         if retry_after is not None:
             pause = min(retry_after, self._max_retry_after) * (1 + self._rng.random() / 10)
+            # Whoever says "at once" and refuses again and again isn't believed for ever.
+            pause = max(pause, min(HINTLESS_CAP, DISBELIEF * 2.0 ** min(self._refusals, 20)))
         elif fresh:
-            ceiling = min(HINTLESS_CAP, HINTLESS * 2.0 ** (self._refusals - 1))
+            ceiling = min(HINTLESS_CAP, HINTLESS * 2.0 ** min(self._refusals - 1, 20))
             pause = ceiling * self._rng.uniform(0.5, 1)
         else:
             return
@@ -114,8 +119,18 @@ class Pace:
         self._listeners.append(listener)
         return lambda: self._listeners.remove(listener)
 
-    async def _enter(self) -> None:
+    def _running_loop(self) -> asyncio.AbstractEventLoop:
+        """The loop that runs now. What waited or flew in one that is gone is gone with it; its pause isn't."""
         loop = asyncio.get_running_loop()
+        if loop is not self._loop:
+            if self._loop is not None:
+                self._open_at = loop.time() + max(0.0, self._open_at - self._loop.time())
+            self._loop, self._timer, self._refused_since, self._in_flight = loop, None, None, 0
+            self._waiting.clear()
+        return loop
+
+    async def _enter(self) -> None:
+        loop = self._running_loop()
         if not self._waiting and self._in_flight < int(self._window) and loop.time() >= self._open_at:
             self._in_flight += 1
             return

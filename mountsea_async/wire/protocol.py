@@ -220,17 +220,19 @@ def _kind(response: Response) -> type[APIError]:
     return BadRequestError if 400 <= status < 500 else UnexpectedAnswerError
 
 
+_WHILE_ANSWERING: Final = frozenset({Cause.TIMEOUT, Cause.DISCONNECTED, Cause.MALFORMED, Cause.TOO_LARGE})
 _PERMANENT: Final = frozenset({Cause.CERTIFICATE, Cause.CLIENT})
 
 
 def transport_error(failure: SendFailure) -> TransportError | UnexpectedAnswerError:
     """The typed error of an attempt that brought no whole answer."""
+    permanent = failure.cause in _PERMANENT
     if failure.proves_unsent:
-        permanent = failure.cause in _PERMANENT
         return NotSentError(f"the request was not sent: {failure.detail}", permanent=permanent)
     if failure.cause is Cause.TOO_LARGE and failure.status is not None:
         return UnexpectedAnswerError(f"HTTP {failure.status}: {failure.detail}", status=failure.status)
-    return NoAnswerError(f"no whole answer: {failure.detail}")
+    what = "no whole answer" if failure.cause in _WHILE_ANSWERING else "the service can't be reached"
+    return NoAnswerError(f"{what}: {failure.detail}", permanent=permanent)
 
 
 def decipher(result: Response | SendFailure, read: decode.Reader[decode.T], secrets: tuple[str, ...] = ()) -> decode.T:
@@ -249,8 +251,11 @@ def decipher(result: Response | SendFailure, read: decode.Reader[decode.T], secr
         raise transport_error(result)
     if not 200 <= result.status < 300:
         raise error_from(result, secrets)
+    body = result.body
+    for secret in secrets:
+        body = body.replace(secret.encode(), b"[redacted]")  # a server may echo the key in a task's reason, too
     try:
-        return read(result.body)
+        return read(body)
     except Malformed as fault:
         raise _unreadable(result, fault, secrets) from None
 

@@ -15,9 +15,9 @@ from ..config import RetryPolicy
 from ..errors import (
     MountseaError,
     NoAccountError,
-    NoAnswerError,
     NotSentError,
     ServerError,
+    TransportError,
     UnexpectedAnswerError,
 )
 
@@ -36,9 +36,9 @@ def paid_is_final(error: Exception) -> bool:
 
 def free_is_final(error: Exception) -> bool:
     """Whether a request that costs nothing and failed so isn't worth another try."""
-    if isinstance(error, NotSentError):
+    if isinstance(error, TransportError):
         return error.permanent
-    return not isinstance(error, NoAccountError | NoAnswerError | ServerError | UnexpectedAnswerError)
+    return not isinstance(error, NoAccountError | ServerError | UnexpectedAnswerError)
 
 
 def full_jitter(policy: RetryPolicy, rng: random.Random) -> Generator[float, Exception, None]:

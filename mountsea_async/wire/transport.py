@@ -6,8 +6,12 @@ No aiohttp error and no key ever leaves this module: an attempt ends in a `Respo
 from __future__ import annotations
 
 import asyncio
+import os
 import platform
+import socket
 import ssl
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 import attrs
@@ -78,8 +82,8 @@ class Transport:
                 limit=self._limit, keepalive_timeout=KEEP_ALIVE, ssl=config.ssl_context or True
             ),
             cookie_jar=aiohttp.DummyCookieJar(),
-            trust_env=config.trust_env,
-            proxy=config.proxy,
+            # aiohttp's own trust_env would read ~/.netrc, too, and refuse the key beside what it finds there.
+            proxy=config.proxy or (_environment_proxy(self._base_url) if config.trust_env else None),
         )
 
     async def close(self) -> None:
@@ -156,7 +160,7 @@ def _failure(
 
 
 def _cause(error: Exception) -> Cause:
-    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+    if isinstance(error, aiohttp.ClientConnectorCertificateError | aiohttp.ServerFingerprintMismatch):
         return Cause.CERTIFICATE
     if isinstance(error, aiohttp.ClientSSLError | ssl.SSLError):
         return Cause.TLS
@@ -186,9 +190,25 @@ _IN_WORDS = {
 
 
 def _describe(cause: Cause, error: Exception) -> str:
-    # ClientResponseError's text holds the URL and, in its repr, the request's headers: its class says enough.
-    said = "" if isinstance(error, aiohttp.ClientResponseError) else str(error)
-    return f"{_IN_WORDS[cause]} ({type(error).__name__}{': ' + said if said else ''})"
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        return f"no address is known for {error.host}"
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        return f"{_IN_WORDS[cause]} ({error.host}: {error.certificate_error})"
+    if isinstance(error, aiohttp.ClientConnectorError):
+        where = f"{_IN_WORDS[cause]} ({type(error).__name__}, {error.host}:{error.port}"
+        # Errors of TLS and of name look-up have numbers of their own, which the kernel's table would misread.
+        number = None if isinstance(error.os_error, ssl.SSLError | socket.gaierror) else error.os_error.errno
+        return f"{where}: {os.strerror(number)})" if number else f"{where})"
+    # Other texts of aiohttp hold URLs, and the repr of some the request's headers: the kind of error says enough.
+    return f"{_IN_WORDS[cause]} ({type(error).__name__})"
+
+
+def _environment_proxy(base_url: str) -> str | None:
+    """The proxy that the environment names for an address, with the exceptions that it names."""
+    parts = urlsplit(base_url)
+    if parts.hostname and proxy_bypass(parts.hostname):
+        return None
+    return getproxies().get(parts.scheme)
 
 
 def pool_limit(http: aiohttp.ClientSession) -> float:
