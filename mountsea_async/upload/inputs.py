@@ -225,15 +225,6 @@ def check_concurrency(concurrency: Any, ceiling: float) -> int:
     return concurrency
 
 
-def _brief(value: Any) -> str:
-    # A number of thousands of digits can't even be written down.
-    return f"{value:.3e}" if isinstance(value, float) else repr(value) if not _is_huge(value) else "a huge number"
-
-
-def _is_huge(value: Any) -> bool:
-    return isinstance(value, int) and abs(value) > MAX_DEADLINE
-
-
 MAX_DEADLINE = 10**9
 
 
@@ -246,5 +237,8 @@ def check_deadline(deadline: Any) -> float | None:
     if deadline is None:
         return None
     if isinstance(deadline, bool) or not isinstance(deadline, int | float) or not 0 < deadline <= MAX_DEADLINE:
-        raise ConfigurationError(f"deadline={_brief(deadline)}: give seconds above 0, or None for no deadline")
+        # An integer can have more digits than Python is willing to write down.
+        huge = isinstance(deadline, int) and abs(deadline) > MAX_DEADLINE
+        shown = "a number that huge" if huge else repr(deadline)
+        raise ConfigurationError(f"deadline={shown}: give seconds above 0, or None for no deadline")
     return float(deadline)
