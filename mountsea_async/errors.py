@@ -42,38 +42,6 @@ from typing import Any, Self
 
 import attrs
 
-__all__ = [
-    "APIError",
-    "AbandonedError",
-    "AuthenticationError",
-    "BadRequestError",
-    "ClientStateError",
-    "ConfigurationError",
-    "DeadlineError",
-    "InputError",
-    "InputProblem",
-    "InsufficientCreditsError",
-    "MissingClipError",
-    "MountseaError",
-    "NoAccountError",
-    "NoAnswerError",
-    "NotFoundError",
-    "NotSentError",
-    "NotSubmittedError",
-    "RateLimitedError",
-    "ServerError",
-    "StalledError",
-    "TaskError",
-    "TaskFailedError",
-    "TaskLostError",
-    "TaskPendingError",
-    "TaskTimedOutError",
-    "TransportError",
-    "UnexpectedAnswerError",
-    "UnknownOutcomeError",
-    "UsageError",
-]
-
 
 class MountseaError(Exception):
     """The root of every error that this library raises.

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack
+from typing import Any
 
 import pytest
 from support.contract import check_calls
@@ -56,6 +57,21 @@ def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
+@pytest.fixture(autouse=True)
+def every_request_keeps_to_the_contract(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    emulators: list[Emulator] = []
+    construct = Emulator.__init__
+
+    def constructed(self: Emulator, *arguments: Any, **settings: Any) -> None:
+        construct(self, *arguments, **settings)
+        emulators.append(self)
+
+    monkeypatch.setattr(Emulator, "__init__", constructed)
+    yield
+    for emulator in emulators:
+        check_calls(emulator.ledger.calls)
+
+
 class World:
     """One emulator and one client of it, in the test's own loop."""
 
@@ -67,16 +83,12 @@ class World:
 
 @pytest.fixture
 async def world() -> AsyncIterator[Callable[..., object]]:
-    """`w = await world(Behaviour(...), config=...)`: an emulator and an open client. Checks every request."""
-    emulators: list[Emulator] = []
+    """`w = await world(Behaviour(...), config=...)`: an emulator and an open client."""
     async with AsyncExitStack() as stack:
 
         async def make(*behaviour: object, config: ClientConfig | None = None, **settings: object) -> World:
             emulator = await stack.enter_async_context(Emulator(*behaviour, api_key=KEY))  # type: ignore[arg-type]
-            emulators.append(emulator)
             client = MountseaClient(KEY, base_url=emulator.base_url, config=config, **settings)  # type: ignore[arg-type]
             return World(emulator, await stack.enter_async_context(client))
 
         yield make
-    for emulator in emulators:
-        check_calls(emulator.ledger.calls)

@@ -86,6 +86,10 @@ class Fanout:
         self.first_submit = self.last_end = self.last_life = self._loop.time()
         self.refused_since: float | None = None
 
+    def now(self) -> float:
+        """The time of the loop that the items run in."""
+        return self._loop.time()
+
     # ------------------------------------------------------------------------------------------------- events
     def emit(self, kind: Callable[..., Event], **fields: Any) -> None:
         """Makes an event happen: the items follow it, the log keeps it, the callback hears of it."""
@@ -147,7 +151,7 @@ class Fanout:
         if original is not None:
             self._join(item, original)
         elif self.stopped is not None:
-            self._skip(item)
+            self.skip(item)
         else:
             self._tasks[item] = self._loop.create_task(self._run(session_id, item))
         return item
@@ -205,7 +209,7 @@ class Fanout:
         if item.state is ItemState.SUBMITTING:
             self.change(item, Trigger.RELEASE)
         if item.state is ItemState.NEW:
-            self._skip(item)
+            self.skip(item)
 
     def _stop_if_it_concerns_all(self, error: MountseaError) -> None:
         if (word := protocol.stops_submits(error)) is not None:
@@ -249,17 +253,18 @@ class Fanout:
         self.emit(SubmitsStopped, reason=reason, error=error)
         for item, task in list(self._tasks.items()):
             if item.state is ItemState.NEW:
-                self._skip(item)
+                self.skip(item)
                 task.cancel()
 
     def withdraw(self, items: Sequence[Item]) -> None:
         """Takes back what its caller no longer wants and what was not sent yet."""
         for item in items:
             if item.state is ItemState.NEW and item in self._tasks:
-                self._skip(item, "cancelled")
+                self.skip(item, "cancelled")
                 self._tasks[item].cancel()
 
-    def _skip(self, item: Item, reason: str | None = None) -> None:
+    def skip(self, item: Item, reason: str | None = None) -> None:
+        """Ends an item that was never accepted, for a reason of its own or for that of the stop."""
         why, cause = (reason, None) if reason else (self.stopped or "stopped", self._stop_error)
         self.change(item, Trigger.SKIP, reason=why, error=reasons.not_submitted(why, cause))
 
@@ -271,7 +276,7 @@ class Fanout:
         """A submit was cancelled on its way."""
         if unsent:
             self.change(item, Trigger.RELEASE)
-            self._skip(item, self._winding or "cancelled")
+            self.skip(item, self._winding or "cancelled")
             return
         reason = self._winding or "cancelled"
         self.change(item, Trigger.LOSE, reason=reason, error=reasons.cut_short(reason))
@@ -327,7 +332,7 @@ class _Submission:
     def not_accepted(self, error: MountseaError) -> None:
         self.fanout.change(self.item, Trigger.RELEASE, error=error)
         if self.fanout.stopped is not None:
-            self.fanout._skip(self.item)  # noqa: SLF001 - the other half of one thing
+            self.fanout.skip(self.item)
             raise _Stopped
 
     def cut(self, *, unsent: bool) -> None:

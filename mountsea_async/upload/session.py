@@ -78,7 +78,8 @@ class UploadSession:
         self._unlisten: Callable[[], None] = lambda: None
 
     def __repr__(self) -> str:
-        return f"UploadSession(session_id={self._session_id!r}, items={len(self.report.items)})"
+        items = len(self._fanout.batch.items) if self._fanout else 0
+        return f"UploadSession(session_id={self._session_id!r}, items={items})"
 
     # ------------------------------------------------------------------------------------------ open and close
     async def __aenter__(self) -> Self:
@@ -148,7 +149,7 @@ class UploadSession:
         if self._watchdog is not None:
             self._watchdog.cancel()
             await asyncio.wait([self._watchdog])
-        self._elapsed = asyncio.get_running_loop().time() - self._begun
+        self._elapsed = fanout.now() - self._begun
         fanout.emit(SessionClosed)
         fanout.log.close()
 
@@ -307,9 +308,7 @@ class UploadSession:
         fanout = self._fanout
         if fanout is None:
             return BatchReport(self._session_id, ())
-        elapsed = self._elapsed
-        if elapsed is None:
-            elapsed = asyncio.get_running_loop().time() - self._begun
+        elapsed = fanout.now() - self._begun if self._elapsed is None else self._elapsed
         return BatchReport(
             session_id=self._session_id,
             items=fanout.batch.reports(),
