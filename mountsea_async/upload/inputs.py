@@ -201,11 +201,12 @@ _IPV4_COMPATIBLE = ipaddress.IPv6Network("::/96")
 def _is_public(address: _Address) -> bool:
     """Whether the whole Internet can reach an address; one that carries another is no more public than that."""
     if isinstance(address, ipaddress.IPv6Address):
-        carried = address.ipv4_mapped or address.sixtofour
-        if carried is None and (address in _NAT64 or address in _IPV4_COMPATIBLE):
-            carried = ipaddress.IPv4Address(address.packed[12:])
-        if carried is not None:
-            return _is_public(carried)
+        if address.sixtofour is not None or address in _IPV4_COMPATIBLE:
+            return False  # both forms are long out of use, and Python's versions judge them differently
+        if address.ipv4_mapped is not None:
+            return _is_public(address.ipv4_mapped)
+        if address in _NAT64:
+            return _is_public(ipaddress.IPv4Address(address.packed[12:]))
     return address.is_global and not address.is_multicast
 
 
