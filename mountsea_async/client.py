@@ -16,7 +16,7 @@ from .config import MAX_IN_FLIGHT, ClientConfig
 from .errors import ClientStateError, ConfigurationError, InputError
 from .models import Clip, Task
 from .upload.events import Event
-from .upload.inputs import Urls, check_concurrency, check_entries, collect
+from .upload.inputs import Urls, check_concurrency, check_entries
 from .upload.report import BatchReport
 from .upload.session import UploadSession
 from .upload.tasks import TaskHandle, clip_of
@@ -174,7 +174,7 @@ class MountseaClient:
         )
         self._open_caller()
         # An iterator lets go of the entries once they were read: with thousands of them that counts.
-        entries = iter(await collect(urls, allow_private=allow_private))
+        entries = iter(await session.read_first(urls))
         async with session:
             await session.upload_all(entries)
         return session.report

@@ -70,14 +70,15 @@ class RetryPolicy:
     A 429 uses up no try: it pauses all requests of the client, for as long as the service says.
 
     Attributes:
-        max_tries: Attempts in all, the first included (1 to 20, default 5).
+        max_tries: Attempts in all, the first included (1 to 20, default 8). What costs nothing is tried at most five
+            times: whoever waits for it should be told.
         base: The first wait is drawn from 0 to this; it doubles from try to try (default 0.5).
         cap: No wait is longer than this (default 20).
         max_retry_after: A longer `Retry-After` is cut to this (default 120).
         patience: So long may the service accept nothing but answer 429 before we give up (default 600).
     """
 
-    max_tries: int = attrs.field(default=5, validator=_whole(1, 20))
+    max_tries: int = attrs.field(default=8, validator=_whole(1, 20))
     base: float = attrs.field(default=0.5, validator=_number(0))
     cap: float = attrs.field(default=20.0, validator=_number(0))
     max_retry_after: float = attrs.field(default=120.0, validator=_number(0))

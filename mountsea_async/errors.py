@@ -211,7 +211,7 @@ class NotSubmittedError(MountseaError):
 
     Attributes:
         reason: A short stable word: `unauthorized`, `credits`, `session_gone`, `no_account`, `unreachable`,
-            `rate_limited`, `deadline`, `stalled`, `stopped`, `cancelled`.
+            `rate_limited`, `no_answers`, `deadline`, `stalled`, `stopped`, `cancelled`, or a caller's own.
         cause: The error that stopped the submits, where there was one.
     """
 

@@ -7,15 +7,26 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["excerpt", "shown_text", "shown_url"]
+__all__ = ["Secrets", "excerpt", "shown_text", "shown_url"]
 
 EXCERPT = 200
 _READ = EXCERPT * 20
 _QUERY = re.compile(r"[?#]")
 _CREDENTIALS = re.compile(r"(^|/)[^/@]*:[^/@]*@")
 _URL = re.compile(r"https?://[^\s\"'<>]*", re.IGNORECASE)
+_PARAMETERS = re.compile(r"[?&][\w.%~-]+=[^\s\"'<>]*")
+"""What looks like a URL's query, whether or not a URL was seen before it."""
 _BEARER = re.compile(r"(bearer|x-api-key)([\s:=\"']+)[^\s\"',;]+", re.IGNORECASE)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
+
+
+class Secrets(tuple[str, ...]):
+    """Strings that must not appear anywhere, not even where a traceback shows local variables."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "Secrets(...)"
 
 
 def _bare(url: str) -> str:
@@ -49,12 +60,13 @@ def shown_text(text: str, secrets: tuple[str, ...] = ()) -> str:
         text: For example a server's error message.
         secrets: Strings that must not appear.
     """
+    text = text.replace("\\/", "/")  # JSON may escape slashes, and what is escaped hides from us
     for secret in secrets:
         if secret:
             text = text.replace(secret, "[redacted]")
-    text = text.replace("\\/", "/")  # JSON may escape slashes, and an escaped URL hides its query from us
     text = _BEARER.sub(r"\1\2[redacted]", text)
-    return _CONTROL.sub(" ", _URL.sub(lambda found: _bare(found[0]), text)).strip()
+    text = _PARAMETERS.sub("", _URL.sub(lambda found: _bare(found[0]), text))
+    return _CONTROL.sub(" ", text).strip()
 
 
 def excerpt(body: bytes, secrets: tuple[str, ...] = ()) -> str:

@@ -87,7 +87,7 @@ def test_values_at_the_edges_pass(owner: type, values: dict[str, object]) -> Non
 def test_the_defaults_are_those_of_the_documentation() -> None:
     config = ClientConfig()
     assert attrs.astuple(config.timeouts) == (10, 60, 30)
-    assert attrs.astuple(config.retry) == (5, 0.5, 20, 120, 600)
+    assert attrs.astuple(config.retry) == (8, 0.5, 20, 120, 600)
     assert attrs.astuple(config.poll) == (2, 1.5, 15, 20, 600, 30, 60)
     assert (config.shutdown, config.settle) == (10, 30)
     assert (config.trust_env, config.proxy, config.ssl_context, config.allow_http) == (False, None, None, False)

@@ -26,6 +26,9 @@ logger = logging.getLogger("mountsea_async")
 _LOOK = 30.0
 """Seconds between two looks at the clock, at most."""
 
+_LATE = 5.0
+_FRESH = 1.0
+
 
 async def watch(fanout: Fanout, config: ClientConfig, deadline_at: float | None) -> None:
     """Ends the items at the caller's deadline, or when all has gone silent; returns once it has.
@@ -35,14 +38,14 @@ async def watch(fanout: Fanout, config: ClientConfig, deadline_at: float | None)
         config: Settings of the client.
         deadline_at: Loop time; None for no deadline.
     """
-    loop = asyncio.get_running_loop()
+    record = fanout.record
     while True:
-        now = loop.time()
+        now = record.now()
         if not fanout.batch.unfinished:
-            fanout.last_life = now
-        span = fanout.last_end - fanout.first_submit
-        end_at = fanout.last_life + stall_limit(config.poll, fanout.batch.uploads_ended, span)
-        reason = "stalled"
+            record.last_life = now
+        span = record.last_end - record.first_submit
+        end_at = record.last_life + stall_limit(config.poll, fanout.batch.uploads_ended, span)
+        reason = "rate_limited" if fanout.refused() else "stalled"
         if fanout.refused_since is not None and fanout.refused_since + REFUSED_PATIENCE < end_at:
             end_at, reason = fanout.refused_since + REFUSED_PATIENCE, "unauthorized"
         if deadline_at is not None and deadline_at <= end_at:
@@ -50,7 +53,11 @@ async def watch(fanout: Fanout, config: ClientConfig, deadline_at: float | None)
         if now >= end_at:
             await fanout.wind_down(reason, config.shutdown)
             return
-        await asyncio.sleep(min(_LOOK, end_at - now))
+        wait = min(_LOOK, end_at - now)
+        await asyncio.sleep(wait)
+        if (late := record.now() - now - wait) > _LATE:
+            # The loop was blocked or the machine asleep: nobody could have seen a sign of life.
+            record.last_life += late
 
 
 class FinalCheck:
@@ -81,7 +88,7 @@ class FinalCheck:
         self._session_id = session_id
         self._earlier = earlier
         self._deadline_at = deadline_at
-        self._done_at = -1
+        self._checked, self._checked_at = -1, 0.0
         self._seen: dict[str, None] = {}
         self._read_once = False
         self._unreadable = 0
@@ -89,10 +96,11 @@ class FinalCheck:
 
     async def run(self) -> None:
         """Reads the list, again and again while clips are due that it doesn't hold yet."""
-        ended = self._fanout.batch.uploads_ended
-        if not self._fanout.batch.items or self._done_at == ended:
-            return
         loop = asyncio.get_running_loop()
+        ended = self._fanout.batch.uploads_ended
+        fresh = self._checked == ended and loop.time() - self._checked_at < _FRESH
+        if not self._fanout.batch.items or fresh:
+            return
         late = self._deadline_at is not None and loop.time() >= self._deadline_at
         give_up = loop.time() + (0.0 if late else self._config.settle)
         limit = None if self._deadline_at is None else max(self._deadline_at, loop.time()) + self._config.shutdown
@@ -104,8 +112,8 @@ class FinalCheck:
                     wait *= 2
         except TimeoutError:
             logger.warning("reconcile.cut_short", extra={"session_id": self._session_id})
-        self._done_at = ended
-        self._fanout.emit(
+        self._checked, self._checked_at = ended, loop.time()
+        self._fanout.record.emit(
             Reconciled,
             consistent=self.verdict.consistent,
             matched=len(self.verdict.matched),

@@ -9,9 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-import time
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 import attrs
 
@@ -31,15 +29,20 @@ from ..wire.caller import Caller
 from ..wire.pacing import Shares
 from ..wire.protocol import Request
 from . import reasons
-from .batch import Batch, EventLog, Item
-from .events import Event, ItemChanged, Paused, SubmitsStopped
-from .lifecycle import ItemState, Trigger, advance, path_to
+from .batch import Item
+from .events import Paused, SubmitsStopped
+from .lifecycle import ItemState, Trigger, path_to
 from .polling import Delays
+from .record import Record
 from .tasks import Follower, Sighting, clip_of
 
 __all__ = ["Fanout"]
 
 logger = logging.getLogger("mountsea_async")
+
+
+LOST_IN_A_ROW = 8
+"""So many submits in a row without a clear answer stop the rest: each of them may cost credits for nothing."""
 
 
 class _Stopped(Exception):  # noqa: N818 - ends a call; not an error
@@ -54,7 +57,7 @@ class Fanout:
         config: Settings of the client.
         rng: Where jitter comes from.
         concurrency: Requests in flight at once, as `Shares` divides them.
-        on_event: Called with each event; what it raises is logged and changes nothing.
+        record: The items and everything that happens to them.
     """
 
     def __init__(
@@ -64,86 +67,31 @@ class Fanout:
         *,
         rng: random.Random,
         concurrency: int,
-        on_event: Callable[[Event], object] | None,
+        record: Record,
     ) -> None:
         self._caller = caller
         self._config = config
         self._rng = rng
         shares = Shares(concurrency)
         self._submits, self.asks = shares.submits, shares.polls
-        self._on_event = on_event
-        self._loop = asyncio.get_running_loop()
-        self._wall = time.time() - self._loop.time()
         self._tasks: dict[Item, asyncio.Task[None]] = {}
-        self._watchers: dict[Item, list[asyncio.Future[None]]] = {}
-        self.batch = Batch()
-        self.log = EventLog()
+        self._unwanted: set[Item] = set()
+        self.record = record
+        self.batch = record.batch
         self.crash: BaseException | None = None
         self.stopped: str | None = None
         self._stop_error: MountseaError | None = None
         self._winding: str | None = None
+        self._cut = False
+        self._lost_in_a_row = 0
         self.submits = self.polls = self.poll_errors = self.pauses = 0
-        self.first_submit = self.last_end = self.last_life = self._loop.time()
         self.refused_since: float | None = None
-
-    def now(self) -> float:
-        """The time of the loop that the items run in."""
-        return self._loop.time()
-
-    # ------------------------------------------------------------------------------------------------- events
-    def emit(self, kind: Callable[..., Event], **fields: Any) -> None:
-        """Makes an event happen: the items follow it, the log keeps it, the callback hears of it."""
-        event = kind(seq=len(self.log), at=self._loop.time() + self._wall, **fields)
-        self.batch.apply(event)
-        self.log.append(event)
-        if self._on_event is not None:
-            try:
-                self._on_event(event)
-            except Exception:  # a watcher's fault is not the batch's
-                logger.exception("on_event.failed", extra={"event": type(event).__name__})
-
-    def change(self, item: Item, trigger: Trigger, **facts: Any) -> None:
-        """Takes an item, and those that share its upload, through one transition."""
-        for each in (item, *item.twins):
-            self._change_one(each, trigger, **facts)
-        now = self._loop.time()
-        if item.ended:
-            self.last_end = self.last_life = now
-        elif trigger is Trigger.ACCEPT:
-            self.last_life = now
-
-    def _change_one(self, item: Item, trigger: Trigger, **facts: Any) -> None:
-        state = advance(item.state, trigger)
-        self.emit(
-            ItemChanged,
-            index=item.index,
-            key=item.key,
-            trigger=trigger,
-            previous=item.state,
-            state=state,
-            **facts,
-        )
-        for watcher in self._watchers.pop(item, ()):
-            if not watcher.done():
-                watcher.set_result(None)
-
-    def paused(self, seconds: float) -> None:
-        """The gate has closed for so long."""
-        self.pauses += 1
-        self.emit(Paused, seconds=seconds)
-
-    async def until(self, item: Item, reached: Callable[[], bool]) -> None:
-        """Waits until an item's change has made `reached` true."""
-        while not reached():
-            watcher: asyncio.Future[None] = self._loop.create_future()
-            self._watchers.setdefault(item, []).append(watcher)
-            await watcher
 
     # ------------------------------------------------------------------------------------------------ starting
     def start(self, session_id: str, entries: Iterable[UploadItem], *, keep_duplicates: bool) -> list[Item]:
         """Puts entries in flight. Returns their items, in order."""
         if not self.batch.unfinished:
-            self.first_submit = self.last_life = self._loop.time()
+            self.record.wake_up()
         return [self._start(session_id, entry, keep_duplicates=keep_duplicates) for entry in entries]
 
     def _start(self, session_id: str, entry: UploadItem, *, keep_duplicates: bool) -> Item:
@@ -153,22 +101,25 @@ class Fanout:
         elif self.stopped is not None:
             self.skip(item)
         else:
-            self._tasks[item] = self._loop.create_task(self._run(session_id, item))
+            self._tasks[item] = asyncio.get_running_loop().create_task(self._run(session_id, item))
         return item
 
     def _join(self, item: Item, original: Item) -> None:
         """Takes a duplicate to where the upload that it shares has got."""
         path = path_to(original.state)
         for trigger in path[:-1]:
-            self._change_one(item, trigger)
+            self.record.change_one(item, trigger)
         if path:
             facts = {"task_id": original.task_id, "clip": original.clip, "error": original.error}
-            self._change_one(item, path[-1], reason=original.reason, **facts)
+            self.record.change_one(item, path[-1], reason=original.reason, **facts)
 
     def tasks_of(self, items: Iterable[Item]) -> list[asyncio.Task[None]]:
         """The tasks that items wait for: their own, or that of the upload they share."""
-        originals = (item if item.duplicate_of is None else self.batch.items[item.duplicate_of] for item in items)
+        originals = (self._original(item) for item in items)
         return [self._tasks[original] for original in originals if original in self._tasks]
+
+    def _original(self, item: Item) -> Item:
+        return item if item.duplicate_of is None else self.batch.items[item.duplicate_of]
 
     # ------------------------------------------------------------------------------------------- one item's way
     async def _run(self, session_id: str, item: Item) -> None:
@@ -180,6 +131,13 @@ class Fanout:
             self.crash = self.crash or crash
             self.stop("stopped")
             logger.exception("item.crashed", extra={"index": item.index})
+        except asyncio.CancelledError:
+            # By us, when the item has ended already; or by somebody who cancels every task there is.
+            if item.state is ItemState.NEW:
+                self.skip(item, "cancelled")
+            elif item.state is ItemState.SUBMITTED:
+                self._abandon(item)
+            raise
         finally:
             self._tasks.pop(item, None)
 
@@ -190,24 +148,28 @@ class Fanout:
         except _Stopped:
             return False
         except UnknownOutcomeError as error:
-            self.change(item, Trigger.LOSE, error=error)
+            self.record.change(item, Trigger.LOSE, error=error)
             self._stop_if_it_concerns_all(error)
+            self._lost_in_a_row += 1
+            if self._lost_in_a_row >= LOST_IN_A_ROW:
+                self.stop("no_answers", error)
             return False
         except MountseaError as error:
             self._turned_away(item, error)
             return False
-        self.change(item, Trigger.ACCEPT, task_id=task_id)
+        self._lost_in_a_row = 0
+        self.record.change(item, Trigger.ACCEPT, task_id=task_id)
         if self._winding is not None:
             self._abandon(item)
         return self._winding is None
 
     def _turned_away(self, item: Item, error: MountseaError) -> None:
         if protocol.stops_submits(error) is None:
-            self.change(item, Trigger.REJECT, reason="rejected", error=error)
+            self.record.change(item, Trigger.REJECT, reason="rejected", error=error)
             return
         self._stop_if_it_concerns_all(error)
         if item.state is ItemState.SUBMITTING:
-            self.change(item, Trigger.RELEASE)
+            self.record.change(item, Trigger.RELEASE)
         if item.state is ItemState.NEW:
             self.skip(item)
 
@@ -220,15 +182,24 @@ class Fanout:
         try:
             clip = clip_of(await Follower(self._caller, item.task_id or "", delays, self._rng, self).run())
         except TaskLostError as error:
-            self.change(item, Trigger.ABANDON, reason="task_lost", error=error)
+            self.record.change(item, Trigger.ABANDON, reason="task_lost", error=error)
         except MissingClipError as error:
-            self.change(item, Trigger.BLANK, reason="success_without_clip", error=error)
+            self.record.change(item, Trigger.BLANK, reason="success_without_clip", error=error)
         except TaskTimedOutError as error:
-            self.change(item, Trigger.TIME_OUT, error=error)
+            self.record.change(item, Trigger.TIME_OUT, error=error)
         except TaskFailedError as error:
-            self.change(item, Trigger.FAIL, error=error)
+            self.record.change(item, Trigger.FAIL, error=error)
         else:
-            self.change(item, Trigger.SUCCEED, clip=clip)
+            self.record.change(item, Trigger.SUCCEED, clip=clip)
+
+    def paused(self, seconds: float) -> None:
+        """The gate has closed for so long."""
+        self.pauses += 1
+        self.record.emit(Paused, seconds=seconds)
+
+    def refused(self) -> bool:
+        """Whether the service does nothing but answer "too many requests"."""
+        return self._caller.pace.refused_for() > 0
 
     def pending(self) -> int:
         """How many items are being polled."""
@@ -242,7 +213,7 @@ class Fanout:
             return
         self.poll_errors += 1
         if isinstance(sighting, AuthenticationError):
-            self.refused_since = self.refused_since or self._loop.time()
+            self.refused_since = self.refused_since or self.record.now()
 
     # ------------------------------------------------------------------------------------------------ stopping
     def stop(self, reason: str, error: MountseaError | None = None) -> None:
@@ -250,36 +221,46 @@ class Fanout:
         if self.stopped is not None:
             return
         self.stopped, self._stop_error = reason, error
-        self.emit(SubmitsStopped, reason=reason, error=error)
+        self.record.emit(SubmitsStopped, reason=reason, error=error)
         for item, task in list(self._tasks.items()):
             if item.state is ItemState.NEW:
                 self.skip(item)
                 task.cancel()
 
     def withdraw(self, items: Sequence[Item]) -> None:
-        """Takes back what its caller no longer wants and what was not sent yet."""
+        """Takes back what its callers no longer want and what was not sent yet; shared uploads when none wants them."""
+        self._unwanted.update(items)
         for item in items:
-            if item.state is ItemState.NEW and item in self._tasks:
-                self.skip(item, "cancelled")
-                self._tasks[item].cancel()
+            original = self._original(item)
+            sharers = (original, *original.twins)
+            if original in self._tasks and original.state is ItemState.NEW and self._unwanted.issuperset(sharers):
+                self.skip(original, "cancelled")
+                self._tasks[original].cancel()
 
     def skip(self, item: Item, reason: str | None = None) -> None:
         """Ends an item that was never accepted, for a reason of its own or for that of the stop."""
         why, cause = (reason, None) if reason else (self.stopped or "stopped", self._stop_error)
-        self.change(item, Trigger.SKIP, reason=why, error=reasons.not_submitted(why, cause))
+        self.record.change(item, Trigger.SKIP, reason=why, error=reasons.not_submitted(why, cause))
 
     def _abandon(self, item: Item) -> None:
         reason = self._winding or "cancelled"
-        self.change(item, Trigger.ABANDON, reason=reason, error=reasons.still_pending(reason, item.task_id or ""))
+        self.record.change(
+            item, Trigger.ABANDON, reason=reason, error=reasons.still_pending(reason, item.task_id or "")
+        )
 
     def cut(self, item: Item, *, unsent: bool) -> None:
         """A submit was cancelled on its way."""
         if unsent:
-            self.change(item, Trigger.RELEASE)
+            self.record.change(item, Trigger.RELEASE)
             self.skip(item, self._winding or "cancelled")
             return
         reason = self._winding or "cancelled"
-        self.change(item, Trigger.LOSE, reason=reason, error=reasons.cut_short(reason))
+        self.record.change(item, Trigger.LOSE, reason=reason, error=reasons.cut_short(reason))
+
+    @property
+    def over(self) -> bool:
+        """Whether everything was ended before its time, so that nothing more will happen."""
+        return self._winding is not None and not self.batch.unfinished
 
     async def wind_down(self, reason: str, grace: float) -> None:
         """Ends everything: no more submits and polls; sent requests get `grace` seconds for their answers.
@@ -296,9 +277,18 @@ class Fanout:
             if self._tasks:
                 await asyncio.wait(self._tasks.values(), timeout=grace)
         finally:
+            self._cut = True
             for task in self._tasks.values():
                 task.cancel()
             await self.drain()
+
+    def settle(self) -> None:
+        """Ends what has not ended though nothing of it is running any more: somebody else cancelled its task."""
+        for item in self.batch.items:
+            if item.duplicate_of is None and item.state is ItemState.NEW:
+                self.skip(item, self.stopped or "cancelled")
+            elif item.duplicate_of is None and item.state is ItemState.SUBMITTED:
+                self._abandon(item)
 
     async def drain(self) -> None:
         """Waits until no item is in flight. A cancel is let through only then: by that time all are ending."""
@@ -307,7 +297,7 @@ class Fanout:
             try:
                 await asyncio.wait(pending)
             except asyncio.CancelledError:
-                if self._winding is None:
+                if not self._cut:
                     raise
                 cancelled = True
         if cancelled:
@@ -325,12 +315,12 @@ class _Submission:
     async def sending(self) -> Request:
         if self.fanout.stopped is not None:
             raise _Stopped
-        self.fanout.change(self.item, Trigger.INTEND)
+        self.fanout.record.change(self.item, Trigger.INTEND)
         self.fanout.submits += 1
         return protocol.submit_item(self.session_id, self.item.audio_url)
 
     def not_accepted(self, error: MountseaError) -> None:
-        self.fanout.change(self.item, Trigger.RELEASE, error=error)
+        self.fanout.record.change(self.item, Trigger.RELEASE, error=error)
         if self.fanout.stopped is not None:
             self.fanout.skip(self.item)
             raise _Stopped

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ipaddress
 import re
 import socket
+import sys
 import unicodedata
 import warnings
 from collections.abc import AsyncIterable, Iterable
@@ -117,8 +118,17 @@ def warn_of_duplicates(entries: tuple[UploadItem, ...]) -> None:
             f"{extra} of {len(entries)} entries repeat a URL of this batch: each URL is uploaded once and its entries "
             "share the clip (keep_duplicates=True uploads each)",
             DuplicateURLWarning,
-            stacklevel=3,
+            stacklevel=_depth_of_caller(),
         )
+
+
+def _depth_of_caller() -> int:
+    """How far up the stack the code outside of this library is: whose line a warning should show."""
+    depth, frame = 1, sys._getframe(1)  # noqa: SLF001 - what `warnings` itself does
+    package = frame.f_globals["__name__"].partition(".")[0]
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == package:
+        depth, frame = depth + 1, frame.f_back
+    return depth - 1
 
 
 # --------------------------------------------------------------------------------------------------------- URLs

@@ -25,6 +25,7 @@ _BECAUSE = {
     "no_account": "the session's account is not available",
     "unreachable": "the service can't be reached",
     "rate_limited": "the service kept answering 'too many requests'",
+    "no_answers": "too many requests in a row got no clear answer",
     "deadline": "the deadline passed",
     "stalled": "nothing showed a sign of life for too long",
     "stopped": "submitting was stopped",
@@ -34,6 +35,7 @@ _PENDING: dict[str, type[TaskPendingError]] = {
     "deadline": DeadlineError,
     "stalled": StalledError,
     "unauthorized": StalledError,
+    "rate_limited": StalledError,
 }
 
 

@@ -23,6 +23,7 @@ from .fanout import Fanout
 from .inputs import Urls, check_deadline, check_entries, collect, warn_of_duplicates
 from .lifecycle import ENDS
 from .reconcile import Reconciliation
+from .record import Record
 from .report import BatchReport, ItemReport, Stats
 from .tasks import TaskHandle
 
@@ -72,7 +73,8 @@ class UploadSession:
         self._watchdog: asyncio.Task[None] | None = None
         self._check: FinalCheck | None = None
         self._adding = 0
-        self._begun = 0.0
+        self._leaving = False
+        self._begun: float | None = None
         self._elapsed: float | None = None
         self._deadline_at: float | None = None
         self._unlisten: Callable[[], None] = lambda: None
@@ -95,22 +97,44 @@ class UploadSession:
         caller = self._get_caller()
         loop = asyncio.get_running_loop()
         self._owner = asyncio.current_task()
-        self._begun = loop.time()
-        self._deadline_at = None if self._seconds is None else self._begun + self._seconds
+        self._begin(loop.time())
         adopted = self._session_id is not None
         try:
             async with asyncio.timeout_at(self._deadline_at):
                 self._session_id, earlier = await self._prepare(caller)
         except TimeoutError:
             raise NotSubmittedError("the deadline passed before there was a session", reason="deadline") from None
-        self._fanout = Fanout(
-            caller, self._config, rng=self._rng, concurrency=self._concurrency, on_event=self._on_event
-        )
+        record = Record(self._on_event)
+        self._fanout = Fanout(caller, self._config, rng=self._rng, concurrency=self._concurrency, record=record)
         self._unlisten = caller.pace.listen(self._fanout.paused)
-        self._fanout.emit(SessionOpened, session_id=self._session_id, adopted=adopted)
+        record.emit(SessionOpened, session_id=self._session_id, adopted=adopted)
         self._check = FinalCheck(caller, self._config, self._fanout, self._session_id, earlier, self._deadline_at)
         self._watchdog = loop.create_task(watch(self._fanout, self._config, self._deadline_at))
         return self
+
+    def _begin(self, now: float) -> None:
+        if self._begun is None:
+            self._begun = now
+            self._deadline_at = None if self._seconds is None else now + self._seconds
+
+    async def read_first(self, urls: Urls) -> tuple[UploadItem, ...]:
+        """Reads and checks a batch before there is a session; the deadline counts from here.
+
+        Raises:
+            InputError: The batch is empty, or entries can't be uploaded; nothing was sent.
+            NotSubmittedError: The deadline passed before the batch was read to its end.
+        """
+        self._begin(asyncio.get_running_loop().time())
+        return await self._read(urls)
+
+    async def _read(self, urls: Urls) -> tuple[UploadItem, ...]:
+        try:
+            async with asyncio.timeout_at(self._deadline_at):
+                return await collect(urls, allow_private=self._allow_private)
+        except TimeoutError:
+            if self._deadline_at is None or asyncio.get_running_loop().time() < self._deadline_at:
+                raise  # the source's own
+            raise NotSubmittedError("the deadline passed before all URLs were read", reason="deadline") from None
 
     async def _prepare(self, caller: Caller) -> tuple[str, tuple[str, ...]]:
         """The session's id, and the clips that it holds already."""
@@ -126,32 +150,48 @@ class UploadSession:
     ) -> None:
         fanout = self._open_fanout()
         try:
+            if error is None:
+                await self._finish(fanout)
+        except asyncio.CancelledError:
+            await self._wind_down(fanout)
+            raise
+        else:
             if error is not None:
-                await fanout.wind_down("cancelled", self._config.shutdown)
-                return
-            try:
-                await fanout.drain()
-                await self._reconcile()
-            except asyncio.CancelledError:
-                await fanout.wind_down("cancelled", self._config.shutdown)
-                raise
-            if fanout.crash is not None:
-                raise fanout.crash
+                await self._wind_down(fanout)
         finally:
             await self._close(fanout)
+        if error is None and fanout.crash is not None:
+            raise fanout.crash
+
+    async def _finish(self, fanout: Fanout) -> None:
+        await asyncio.sleep(0)  # lets an upload that was just made a task begin
+        await fanout.drain()
+        self._leaving = True
+        self._stop_watching()
+        await self._reconcile()
+
+    async def _wind_down(self, fanout: Fanout) -> None:
+        self._leaving = True
+        await fanout.wind_down("cancelled", self._config.shutdown)
 
     async def _reconcile(self) -> None:
         if self._check is not None:
             await self._check.run()
 
-    async def _close(self, fanout: Fanout) -> None:
-        self._unlisten()
+    def _stop_watching(self) -> None:
         if self._watchdog is not None:
             self._watchdog.cancel()
+
+    async def _close(self, fanout: Fanout) -> None:
+        self._unlisten()
+        self._stop_watching()
+        fanout.settle()
+        self._elapsed = fanout.record.now() - (self._begun or 0.0)
+        fanout.record.emit(SessionClosed)
+        fanout.record.log.close()
+        if self._watchdog is not None:
             await asyncio.wait([self._watchdog])
-        self._elapsed = fanout.now() - self._begun
-        fanout.emit(SessionClosed)
-        fanout.log.close()
+        await asyncio.sleep(0)  # lets `on_event` hear of the last events
 
     def _open_fanout(self) -> Fanout:
         if self._fanout is None:
@@ -160,8 +200,9 @@ class UploadSession:
 
     def _live_fanout(self) -> Fanout:
         fanout = self._open_fanout()
-        if fanout.log.closed:
+        if self._leaving:
             raise ClientStateError("the session is closed: open another, or adopt it with session_id=")
+        fanout.record.check_loop()
         return fanout
 
     # ------------------------------------------------------------------------------------------------- uploads
@@ -239,17 +280,19 @@ class UploadSession:
             raise
         if fanout.crash is not None:
             raise fanout.crash
-        await self._reconcile()
+        if not self._leaving:
+            await self._reconcile()
         return self.report
 
     async def _collect(self, urls: Urls) -> tuple[UploadItem, ...]:
         fanout = self._live_fanout()
         self._adding += 1
         try:
-            entries = await collect(urls, allow_private=self._allow_private)
+            entries = await self._read(urls)
+            self._live_fanout()  # it may have been left meanwhile
         finally:
             self._adding -= 1
-            fanout.log.wake()
+            fanout.record.log.wake()
         if not self._keep_duplicates:
             warn_of_duplicates(entries)
         return entries
@@ -270,7 +313,7 @@ class UploadSession:
     async def _until(self, item: Item, reached: Callable[[], bool]) -> None:
         fanout = self._open_fanout()
         try:
-            await fanout.until(item, reached)
+            await fanout.record.until(item, reached)
         except asyncio.CancelledError:
             fanout.withdraw([item])
             raise
@@ -279,13 +322,13 @@ class UploadSession:
     async def events(self) -> AsyncIterator[Event]:
         """Every event of the session, from the first on; any number of readers, whenever they come.
 
-        Ends when the session has closed. In the task that opened the session, which can't close it meanwhile, it
-        ends when nothing is in flight.
+        Ends when the session has closed, so await its reader outside the session's block, not inside. In the task
+        that opened the session, which can't close it meanwhile, it ends when nothing is in flight.
         """
         fanout = self._open_fanout()
         owner = asyncio.current_task() is self._owner
         await asyncio.sleep(0)  # lets an `upload_all` that was just made a task begin
-        async for event in fanout.log.read(lambda: owner and self._idle(fanout)):
+        async for event in fanout.record.log.read(lambda: fanout.over or (owner and self._idle(fanout))):
             yield event
 
     async def as_completed(self) -> AsyncIterator[ItemReport]:
@@ -295,7 +338,7 @@ class UploadSession:
         """
         fanout = self._open_fanout()
         await asyncio.sleep(0)  # as above
-        async for event in fanout.log.read(lambda: self._idle(fanout)):
+        async for event in fanout.record.log.read(lambda: self._idle(fanout)):
             if isinstance(event, ItemChanged) and event.state in ENDS:
                 yield fanout.batch.items[event.index].report()
 
@@ -308,7 +351,7 @@ class UploadSession:
         fanout = self._fanout
         if fanout is None:
             return BatchReport(self._session_id, ())
-        elapsed = fanout.now() - self._begun if self._elapsed is None else self._elapsed
+        elapsed = fanout.record.now() - (self._begun or 0.0) if self._elapsed is None else self._elapsed
         return BatchReport(
             session_id=self._session_id,
             items=fanout.batch.reports(),

@@ -24,6 +24,8 @@ from .transport import Flight, Transport
 
 logger = logging.getLogger("mountsea_async")
 
+FREE_TRIES = 5
+
 
 class Submission(Protocol):
     """What a paid request's owner is told, in this order, for each attempt."""
@@ -72,7 +74,8 @@ class Caller:
         self.pace = pace
         self._policy = policy
         self._new_words: set[str] = set()
-        self._free = retry.retrying(policy, rng, retry.free_is_final, self._log_retry)(self._ask_once)
+        free = attrs.evolve(policy, max_tries=min(policy.max_tries, FREE_TRIES))
+        self._free = retry.retrying(free, rng, retry.free_is_final, self._log_retry)(self._ask_once)
         self._paid = retry.retrying(policy, rng, retry.paid_is_final, self._log_retry)(self._submit_again)
 
     async def prepare_session(self) -> str:

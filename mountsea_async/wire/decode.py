@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import cache
@@ -34,9 +33,9 @@ class Malformed(ValueError):  # noqa: N818 - a verdict on a body, turned into an
 
 
 class Reader(Protocol[_T_co]):
-    """Reads the body of a 2xx answer, or raises `Malformed`."""
+    """Reads the body of a 2xx answer, or raises `Malformed`. What it takes over as words is without the secrets."""
 
-    def __call__(self, body: bytes, /) -> _T_co: ...
+    def __call__(self, body: bytes, secrets: tuple[str, ...] = (), /) -> _T_co: ...
 
 
 # ---------------------------------------------------------------------------------------------- the converter
@@ -113,7 +112,7 @@ def _named_id(body: bytes, name: str) -> str:
     raise Malformed(f"it holds no {name}")
 
 
-def task_id(body: bytes) -> str:
+def task_id(body: bytes, _: tuple[str, ...] = ()) -> str:
     """The task's id; also from a body that was cut short after it.
 
     Raises:
@@ -144,7 +143,7 @@ def _cut_short_id(text: str, name: str) -> str | None:
     return None
 
 
-def session_id(body: bytes) -> str:
+def session_id(body: bytes, _: tuple[str, ...] = ()) -> str:
     """The session's id.
 
     Raises:
@@ -153,16 +152,16 @@ def session_id(body: bytes) -> str:
     return _named_id(body, "sessionId")
 
 
-def task(asked: str) -> Callable[[bytes], Task]:
+def task(asked: str) -> Reader[Task]:
     """A reader of the task with the id that was asked for."""
 
-    def read(body: bytes) -> Task:
-        return _task(_object(body), asked)
+    def read(body: bytes, secrets: tuple[str, ...] = (), /) -> Task:
+        return _task(_object(body), asked, secrets)
 
     return read
 
 
-def _task(fields: dict[str, Any], asked: str) -> Task:
+def _task(fields: dict[str, Any], asked: str, secrets: tuple[str, ...]) -> Task:
     inner = fields.get("data")
     if "status" not in fields and isinstance(inner, dict) and "taskId" in inner:
         fields = inner  # an envelope
@@ -180,8 +179,8 @@ def _task(fields: dict[str, Any], asked: str) -> Task:
         data=_data(fields, status),
         created_at=_instant(fields.get("createdAt")),
         finished_at=_instant(fields.get("finishAt")),
-        fail_code=_fail_code(fields.get("failCode")),
-        fail_reason=_fail_reason(fields.get("failReason")),
+        fail_code=_fail_code(fields.get("failCode"), secrets),
+        fail_reason=_fail_reason(fields.get("failReason"), secrets),
     )
 
 
@@ -216,16 +215,16 @@ def _instant(value: Any) -> datetime | None:
     return instant if instant.tzinfo else instant.replace(tzinfo=UTC)
 
 
-def _fail_code(value: Any) -> int | float | str | None:
+def _fail_code(value: Any, secrets: tuple[str, ...]) -> int | float | str | None:
     if isinstance(value, str):
-        return redact.shown_text(value)[:80] or None
+        return redact.shown_text(value, secrets)[:80] or None
     return value if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
-def _fail_reason(value: Any) -> str | None:
+def _fail_reason(value: Any, secrets: tuple[str, ...]) -> str | None:
     if isinstance(value, list):
         value = "; ".join(part for part in value if isinstance(part, str))
-    return (redact.shown_text(value)[:500] or None) if isinstance(value, str) else None
+    return (redact.shown_text(value, secrets)[:500] or None) if isinstance(value, str) else None
 
 
 # ----------------------------------------------------------------------------------------------------- headers

@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 import attrs
 
 from ..config import MAX_IN_FLIGHT
-from ..errors import ConfigurationError
+from ..errors import ClientStateError, ConfigurationError
 
 HINTLESS = 1.0
 """The first pause after a refusal without a hint; it doubles up to `HINTLESS_CAP` while refusals go on."""
@@ -123,6 +123,8 @@ class Pace:
         """The loop that runs now. What waited or flew in one that is gone is gone with it; its pause isn't."""
         loop = asyncio.get_running_loop()
         if loop is not self._loop:
+            if self._loop is not None and self._loop.is_running():
+                raise ClientStateError("this Pace is in use in another event loop: give each loop one of its own")
             if self._loop is not None:
                 self._open_at = loop.time() + max(0.0, self._open_at - self._loop.time())
             self._loop, self._timer, self._refused_since, self._in_flight = loop, None, None, 0
@@ -143,7 +145,7 @@ class Pace:
             if turn.done() and not turn.cancelled():  # admitted and cancelled in the same moment: hand it on
                 self._in_flight -= 1
                 self._admit()
-            else:
+            elif turn in self._waiting:  # or passed over already, cancelled as it was
                 self._waiting.remove(turn)
             raise
 

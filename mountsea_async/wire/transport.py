@@ -56,7 +56,7 @@ class Transport:
         self._limit = limit
         self._borrowed = http
         self._http = http
-        self.secrets = (api_key,)
+        self.secrets = redact.Secrets((api_key,))
         user_agent = f"mountsea-async/{__version__} aiohttp/{aiohttp.__version__} "
         self._headers = {
             "Authorization": f"Bearer {api_key}",
@@ -130,13 +130,15 @@ class Transport:
                         )
                 headers = response.headers
                 return Response(status, bytes(body), headers.get("Retry-After"), headers.get("Date"))
-        except asyncio.CancelledError:
+        except asyncio.CancelledError as error:
             _record(flight, tracker)
-            raise
+            cancelled = asyncio.CancelledError(*error.args)
         except Exception as error:  # noqa: BLE001 - whatever aiohttp, ssl or the kernel raise, none of it may leave
             cause = _cause(error)
             detail = redact.shown_text(_describe(cause, error), self.secrets)
             return _failure(cause, detail, flight, tracker, status, bytes(body))
+        # A new one, out here: aiohttp's frames hold the headers, and tools that show a traceback's variables exist.
+        raise cancelled
 
 
 def _record(flight: Flight, tracker: aiohttp.UploadTracker | None) -> None:
