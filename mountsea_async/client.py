@@ -289,22 +289,23 @@ def _checked_key(api_key: str | None) -> str:
             what = {"\n": "a newline", "\r": "a carriage return", " ": "a space", "\t": "a tab"}.get(
                 character, "a character that no header can hold"
             )
-            raise ConfigurationError(f"{source} holds {what} at position {position} of {len(api_key)}: strip it")
+            raise ConfigurationError(f"{source} holds {what} at position {position} of {len(api_key)}: take it out")
     return api_key
 
 
 def _checked_base_url(base_url: str | None, *, allow_http: bool) -> str:
+    name = "base_url="
     if base_url is None:
-        base_url = os.environ.get("MOUNTSEA_BASE_URL") or DEFAULT_BASE_URL
+        base_url, name = os.environ.get("MOUNTSEA_BASE_URL") or DEFAULT_BASE_URL, "MOUNTSEA_BASE_URL="
     shown = redact.shown_url(base_url) if isinstance(base_url, str) else base_url
     example = f"give an address such as {DEFAULT_BASE_URL}"
     try:
         parts = urlsplit(base_url)
         host, _ = parts.hostname, parts.port
     except (ValueError, AttributeError, TypeError):
-        raise ConfigurationError(f"base_url={shown!r} is no URL: {example}") from None
+        raise ConfigurationError(f"{name}{shown!r} is no URL: {example}") from None
     if not isinstance(base_url, str) or parts.scheme not in ("http", "https") or not host:
-        raise ConfigurationError(f"base_url={shown!r} is no http(s) URL: {example}")
+        raise ConfigurationError(f"{name}{shown!r} is no http(s) URL: {example}")
     if (
         parts.query
         or parts.fragment
@@ -313,10 +314,10 @@ def _checked_base_url(base_url: str | None, *, allow_http: bool) -> str:
         or not base_url.isprintable()
         or " " in base_url
     ):
-        raise ConfigurationError(f"base_url={shown!r} holds more than host and path: {example}")
+        raise ConfigurationError(f"{name}{shown!r} holds more than host and path: {example}")
     if parts.scheme == "http" and not allow_http and not _is_loopback(host):
         raise ConfigurationError(
-            f"base_url={shown!r}: the key would travel unencrypted; use https, or ClientConfig(allow_http=True)"
+            f"{name}{shown!r}: the key would travel unencrypted; use https, or ClientConfig(allow_http=True)"
         )
     return base_url.rstrip("/")
 

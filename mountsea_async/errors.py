@@ -61,7 +61,9 @@ class MountseaError(Exception):
 
     def about(self, task_id: str) -> Self:
         """Names the task that this error concerns, and returns the error."""
-        self.task_id = task_id
+        if self.task_id is None:
+            self.task_id, self.message = task_id, f"task {task_id}: {self.message}"
+            self.args = (self.message,)
         return self
 
 

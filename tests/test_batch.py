@@ -606,3 +606,55 @@ async def test_a_stop_is_told_once_with_its_reason(world) -> None:
     (stop,) = [event for event in seen if isinstance(event, SubmitsStopped)]
     assert stop.reason == "credits"
     assert isinstance(stop.error, InsufficientCreditsError)
+
+
+# -------------------------------------------------------------------------------------------------- hard weather
+async def test_submits_that_get_no_clear_answer_one_after_another_stop_the_rest(world) -> None:
+    w = await world(Behaviour(durations=Fixed(5), faults=(Fault(html(504, after_work=True), after=3),)))
+    report = await w.client.upload_batch(urls(60), concurrency=2)
+    assert report.stopped == "no_answers"
+    assert (len(report.succeeded), len(report.unknown)) == (3, 8)
+    assert w.ledger.lost(report.audio_ids) == ()
+
+
+async def test_lost_answers_among_good_ones_stop_nothing(world) -> None:
+    w = await world(Behaviour(durations=Fixed(5), faults=(Fault(Cut(after_work=True), every=2),)))
+    report = await w.client.upload_batch(urls(60), concurrency=1)
+    assert report.stopped is None
+    assert (len(report.succeeded), len(report.unknown)) == (30, 30)
+
+
+async def test_an_outage_of_seconds_is_outlived(world) -> None:
+    w = await world(Behaviour(durations=Fixed(5), latency=0.1))
+
+    async def outage() -> None:
+        await asyncio.sleep(0.35)
+        await w.emulator.__aexit__(None, None, None)
+        await asyncio.sleep(1.5)
+        await w.emulator.__aenter__()
+
+    batch = asyncio.create_task(w.client.upload_batch(urls(60), concurrency=4))
+    await outage()
+    report = await batch
+    assert report.stopped is None
+    assert not report.not_submitted
+    assert w.ledger.paid_twice() == {}
+
+
+async def test_a_loop_that_was_blocked_for_long_does_not_make_the_batch_look_dead(world) -> None:
+    w = await world(Behaviour(durations=Fixed(30)))
+    batch = asyncio.create_task(w.client.upload_batch(urls(5)))
+    await asyncio.sleep(10)
+    asyncio.get_running_loop().now += 3000  # type: ignore[attr-defined] # as if the machine had slept
+    report = await batch
+    assert report.ok
+
+
+async def test_credits_that_run_out_behind_a_rate_limit_leave_a_report(world) -> None:
+    for credits_left in range(20, 44, 4):
+        w = await world(
+            Behaviour(durations=Uniform(1, 2), latency=0.2, rate_limit=RateLimit(30, 10), credits=credits_left)
+        )
+        report = await w.client.upload_batch(urls(80))
+        assert report.stopped == "credits"
+        assert len(report.succeeded) == credits_left

@@ -36,6 +36,7 @@ from mountsea_async.cli.progress import PlainProgress
 from mountsea_async.cli.sources import Entry
 from mountsea_async.cli.summary import duration, summary
 from mountsea_async.cli.tally import Speed, Tally
+from mountsea_async.cli.upload import form_of
 from mountsea_async.cli.wording import in_flags
 
 S = ItemState
@@ -280,3 +281,37 @@ def test_speed_looks_at_the_last_seconds() -> None:
     for second in range(2, 30):
         rate = speed.sample(second, 10)
     assert rate == 0
+
+
+def test_metadata_is_json_in_csv() -> None:
+    item = ItemReport(0, None, "https://a.example/1.mp3", ItemState.NOT_SUBMITTED, metadata={"name": "First"})
+    (row,) = csv.DictReader(io.StringIO(output.render(BatchReport("s", (item,)), "csv")))
+    assert json.loads(row["metadata"]) == {"name": "First"}
+
+
+@pytest.mark.parametrize(
+    ("path", "form"),
+    [
+        ("a.json", "json"),
+        ("a.JSONL", "jsonl"),
+        ("a.ndjson", "jsonl"),
+        ("a.csv", "csv"),
+        ("a.txt", "table"),
+        (None, "table"),
+    ],
+)
+def test_the_suffix_of_the_output_chooses_the_form(path: str | None, form: str) -> None:
+    assert form_of(Path(path) if path else None) == form
+
+
+def test_a_batch_that_was_stopped_is_not_shown_as_uploaded() -> None:
+    tally = Tally([Entry(UploadItem("https://a.example/1.mp3"), "a:1")] * 3)
+    assert not tally.broken_off
+    tally.counts = {**tally.counts, ItemState.NEW: 0, ItemState.SUCCEEDED: 1, ItemState.NOT_SUBMITTED: 2}
+    assert (tally.done, tally.settled, tally.broken_off) == (3, 1, True)
+
+
+def test_clips_of_an_adopted_session_are_told_apart() -> None:
+    verdict = Reconciliation(read=True, matched=("a",), earlier=("x", "y"))
+    clip = ItemReport(0, None, "https://a.example/1.mp3", ItemState.SUCCEEDED, clip=Clip("a"))
+    assert "2 clips were there before" in "\n".join(summary(BatchReport("s", (clip,), verdict)))

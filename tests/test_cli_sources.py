@@ -146,3 +146,10 @@ def test_many_problems_are_listed_in_part() -> None:
     assert "25 entries can't be uploaded, so nothing was sent" in caught.value.message
     assert "stdin:10: " in caught.value.message
     assert caught.value.message.endswith("and 15 more")
+
+
+def test_a_line_of_a_report_is_no_entry_of_a_list() -> None:
+    row = '{"index": 0, "audio_url": "https://a.example/1.mp3", "state": "succeeded", "task_id": "t"}'
+    entries, (problem,) = parse(row, "report.jsonl")
+    assert entries == []
+    assert "paid for again" in problem.problem

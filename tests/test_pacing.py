@@ -10,7 +10,7 @@ import pytest
 from support.simulated_time import JumpingLoop
 
 from mountsea_async.config import MAX_IN_FLIGHT
-from mountsea_async.errors import ConfigurationError
+from mountsea_async.errors import ClientStateError, ConfigurationError
 from mountsea_async.wire.pacing import HINTLESS_CAP, Pace
 
 
@@ -379,3 +379,43 @@ def test_a_pause_that_began_in_a_loop_that_is_gone_ends_in_the_next_one() -> Non
 
     run(interrupted)
     assert run(lambda: asyncio.wait_for(opens_after(pace), 1000)) <= 66
+
+
+# --------------------------------------------------------------------------------------------- cancels in passing
+async def test_a_waiter_that_is_cancelled_as_its_turn_comes_is_cancelled_and_nothing_else() -> None:
+    pace, release = pace_of(1), asyncio.Event()
+
+    async def hold() -> None:
+        async with pace.permit():
+            await release.wait()
+
+    async def wait() -> None:
+        async with pace.permit():
+            pass
+
+    holder = asyncio.create_task(hold())
+    await asyncio.sleep(0)
+    waiter = asyncio.create_task(wait())
+    await asyncio.sleep(0)
+    release.set()
+    waiter.cancel()
+    await asyncio.wait([holder, waiter])
+    assert waiter.cancelled()
+    await asyncio.wait_for(wait(), 1)
+
+
+async def test_a_pace_in_use_in_one_loop_is_refused_in_another() -> None:
+    pace = pace_of(2)
+
+    async def use() -> None:
+        async with pace.permit():
+            pass
+
+    await use()
+
+    def elsewhere() -> None:
+        with pytest.raises(ClientStateError, match="another event loop"):
+            asyncio.run(use())
+
+    await asyncio.get_running_loop().run_in_executor(None, elsewhere)
+    await use()

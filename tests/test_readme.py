@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from support.names import KEY
 
-from mountsea_async.testing import Behaviour, Emulator, Uniform
+from mountsea_async.testing import Behaviour, Emulator, Fault, Uniform, out_of_credits
 
 README = Path(__file__).parents[1] / "README.md"
 SNIPPETS = re.findall(r"^```python\n(.*?)^```", README.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
@@ -53,6 +53,15 @@ def test_the_one_call_example_prints_the_clips_in_input_order(emulator: Emulator
     )
 
 
+def test_the_example_of_going_on_uploads_what_is_left_and_pays_for_nothing_twice(tmp_path: Path) -> None:
+    snippet = next(snippet for snippet in SCRIPTS if "not_submitted" in snippet)
+    behaviour = Behaviour(durations=Uniform(0.05, 0.2), latency=0.05, faults=(Fault(out_of_credits(), nth=3),))
+    with Emulator(behaviour, api_key=KEY).in_thread() as emulator:
+        slower = snippet.replace("upload_batch(urls)", "upload_batch(urls, concurrency=1)")
+        assert run([sys.executable, "-c", slower], emulator, tmp_path).strip() == "credits"
+        assert [emulator.ledger.charged(f"https://cdn.example.com/album/{n}.mp3") for n in range(1, 7)] == [1] * 6
+
+
 def test_the_test_of_the_readme_passes(emulator: Emulator, tmp_path: Path) -> None:
     (tmp_path / "test_mine.py").write_text(TEST, encoding="utf-8")
     printed = run([sys.executable, "-m", "pytest", "-q", "test_mine.py"], emulator, tmp_path)
@@ -80,6 +89,5 @@ def test_the_readme_names_every_state_and_every_error() -> None:
     assert all(
         f"`{state}`" in text for state in mountsea_async.ItemState if state not in {"new", "submitting", "submitted"}
     )
-    errors = [name for name in mountsea_async.__all__ if name.endswith("Error") or name == "BatchFailed"]
-    middle = {"TaskPendingError"}
-    assert [name for name in errors if f"`{name}`" not in text and name not in middle] == []
+    errors = [name for name in mountsea_async.__all__ if name.endswith(("Error", "Failed", "Warning"))]
+    assert [name for name in errors if f"`{name}`" not in text] == []

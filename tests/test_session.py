@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 from support.names import urls
@@ -11,6 +13,7 @@ from mountsea_async import (
     BadRequestError,
     ClientStateError,
     ConfigurationError,
+    DuplicateURLWarning,
     Event,
     InputError,
     ItemChanged,
@@ -22,7 +25,7 @@ from mountsea_async import (
     TaskFailedError,
     UnknownOutcomeError,
 )
-from mountsea_async.testing import Answer, Behaviour, Cut, Fault, Fixed, Outcome, Uniform
+from mountsea_async.testing import Answer, Behaviour, Cut, Fault, Fixed, Outcome, Uniform, no_account
 
 
 async def test_submit_returns_when_the_service_has_accepted_and_the_session_goes_on_polling(world) -> None:
@@ -250,3 +253,186 @@ async def test_an_on_event_that_would_never_run_is_refused(world) -> None:
 
     with pytest.raises(ConfigurationError, match="plain function"):
         w.client.upload_session(on_event=callback)
+
+
+# ------------------------------------------------------------------------------- what several tasks do to a session
+async def test_a_callback_may_stop_the_session_at_any_event(world) -> None:
+    w = await world(Behaviour(durations=Fixed(5), faults=(Fault(no_account(), nth=1),)))
+
+    def stop(event: Event) -> None:
+        if isinstance(event, ItemChanged) and event.trigger == "release":
+            session.stop_submitting("enough")
+
+    async with w.client.upload_session(on_event=stop) as session:
+        with pytest.warns(DuplicateURLWarning):
+            report = await session.upload_all([*urls(3), urls(1)[0]])
+    assert report.finished
+    assert {report.items[0].state, report.items[3].state} == {ItemState.NOT_SUBMITTED}
+    assert report.stopped == "enough"
+
+
+async def test_a_callback_that_lets_a_cancel_out_stops_nothing(world) -> None:
+    w = await world(Behaviour(durations=Fixed(5)))
+
+    def broken(event: Event) -> None:
+        raise asyncio.CancelledError
+
+    assert (await w.client.upload_batch(urls(3), on_event=broken)).ok
+
+
+async def test_the_first_error_of_a_callback_is_not_to_be_missed(world) -> None:
+    w = await world(Behaviour(durations=Fixed(5)))
+    told: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda loop, context: told.append(context))
+
+    def broken(event: Event) -> None:
+        raise RuntimeError("my own fault")
+
+    await w.client.upload_batch(urls(3), on_event=broken)
+    (context,) = told
+    assert str(context["exception"]) == "my own fault"
+
+
+async def test_a_callback_that_returns_a_coroutine_is_told_so(world) -> None:
+    w = await world(Behaviour(durations=Fixed(5)))
+    told: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda loop, context: told.append(context))
+    await w.client.upload_batch(urls(1), on_event=lambda event: asyncio.sleep(0))
+    assert "plain function" in str(told[0]["exception"])
+
+
+async def test_on_event_has_heard_everything_when_the_batch_is_back(world) -> None:
+    w = await world(Behaviour(durations=Fixed(5)))
+    seen: list[Event] = []
+    await w.client.upload_batch(urls(3), on_event=seen.append)
+    assert isinstance(seen[-1], SessionClosed)
+
+
+async def test_nothing_is_taken_once_the_final_check_has_begun(world) -> None:
+    w = await world(Behaviour(durations=Fixed(5), append_lag=20))
+    before = asyncio.all_tasks()
+
+    async def late() -> None:
+        await asyncio.sleep(12)
+        await session.submit(urls(1, stem="late")[0])
+
+    async with w.client.upload_session() as session:
+        adding = asyncio.create_task(late())
+        await session.submit(urls(1)[0])
+    await asyncio.wait([adding])
+    assert isinstance(adding.exception(), ClientStateError)
+    assert w.ledger.posts(urls(1, stem="late")[0]) == 0
+    assert session.report.finished
+    assert not {t for t in asyncio.all_tasks() - before if "RequestHandler" not in repr(t.get_coro())}
+
+
+async def test_a_shared_upload_goes_on_while_anybody_wants_it(world) -> None:
+    w = await world(Behaviour(durations=Fixed(5), latency=3))
+    block, shared = urls(2)
+    async with w.client.upload_session(concurrency=1) as session:
+        first = asyncio.create_task(session.upload(block))
+        await asyncio.sleep(0.1)
+        leaving, staying = (asyncio.create_task(session.upload(shared)) for _ in range(2))
+        await asyncio.sleep(1)
+        leaving.cancel()
+        clip = await staying
+        await first
+    assert clip.id
+    assert leaving.cancelled()
+    assert w.ledger.posts(shared) == 1
+
+
+async def test_a_shared_upload_that_nobody_wants_any_more_is_not_sent(world) -> None:
+    w = await world(Behaviour(durations=Fixed(5), latency=3))
+    block, shared = urls(2)
+    async with w.client.upload_session(concurrency=1) as session:
+        first = asyncio.create_task(session.upload(block))
+        await asyncio.sleep(0.1)
+        sharers = [asyncio.create_task(session.upload(shared)) for _ in range(2)]
+        await asyncio.sleep(1)
+        for task in sharers:
+            task.cancel()
+        await first
+    assert w.ledger.posts(shared) == 0
+    assert session.report.finished
+
+
+async def test_tasks_that_somebody_else_cancels_leave_every_item_at_an_end(world) -> None:
+    w = await world(Behaviour(durations=Fixed(50)))
+    session = w.client.upload_session(concurrency=2)
+
+    async def run() -> None:
+        async with session:
+            await session.upload_all(urls(6))
+
+    batch = asyncio.create_task(run())
+    await asyncio.sleep(1)
+    for task in asyncio.all_tasks() - {asyncio.current_task()}:
+        if "RequestHandler" not in repr(task.get_coro()):
+            task.cancel()
+    await asyncio.wait([batch])
+    assert session.report.finished
+    assert len(session.report.unknown) == len(w.ledger.charges)
+
+
+async def test_the_deadline_counts_while_urls_are_read(world) -> None:
+    w = await world()
+
+    async def endless() -> AsyncIterator[str]:
+        yield urls(1)[0]
+        while True:  # noqa: ASYNC110 - a source that never ends
+            await asyncio.sleep(60)
+
+    with pytest.raises(NotSubmittedError, match="before all URLs were read"):
+        await w.client.upload_batch(endless(), deadline=10)
+    assert w.ledger.calls == ()
+    async with w.client.upload_session(deadline=10) as session:
+        with pytest.raises(NotSubmittedError):
+            await session.upload_all(endless())
+
+
+async def test_a_reader_inside_the_block_is_let_go_by_the_deadline(world) -> None:
+    w = await world(Behaviour(durations=Fixed(5)))
+
+    async def read() -> None:
+        async for _ in session.events():
+            pass
+
+    async with w.client.upload_session(deadline=30) as session, asyncio.TaskGroup() as group:
+        group.create_task(read())
+        group.create_task(session.upload_all(urls(3)))
+    assert session.report.ok
+
+
+async def test_a_session_in_another_event_loop_says_so(world) -> None:
+    w = await world()
+    async with w.client.upload_session() as session:
+
+        def elsewhere() -> None:
+            with pytest.raises(ClientStateError, match="another event loop"):
+                asyncio.run(session.upload(urls(1)[0]))
+
+        await asyncio.get_running_loop().run_in_executor(None, elsewhere)
+        assert await asyncio.get_running_loop().run_in_executor(None, lambda: session.report.items) == ()
+    assert w.ledger.requests("item") == 0
+
+
+async def test_a_clip_that_lands_between_two_checks_is_found_by_the_second(world) -> None:
+    w = await world(Behaviour(durations=Fixed(5), faults=(Fault(Outcome("late", duration=1, late_after=60)),)))
+    async with w.client.upload_session() as session:
+        await session.upload_all(urls(2))
+        assert session.report.audio_ids == ()
+        await asyncio.sleep(100)
+    assert w.ledger.lost(session.report.audio_ids) == ()
+    assert len(session.report.audio_ids) == 2
+
+
+async def test_no_event_follows_the_last(world) -> None:
+    w = await world(Behaviour(durations=Fixed(50)))
+    with pytest.raises(KeyError):  # noqa: PT012 - the block is what is left by it
+        async with w.client.upload_session() as session:
+            everything = asyncio.create_task(session.upload_all(urls(3)))
+            await asyncio.sleep(5)
+            raise KeyError
+    await everything
+    assert isinstance([event async for event in session.events()][-1], SessionClosed)

@@ -65,7 +65,7 @@ def upload(
     session_id: str | None = None,
     keep_duplicates: bool = False,
     allow_private: bool = False,
-    format: Annotated[Form, Parameter(show_default=True)] = "table",  # noqa: A002 - the flag's name
+    format: Form | None = None,  # noqa: A002 - the flag's name
     output: Path | None = None,
     quiet: bool = False,
 ) -> int:
@@ -85,13 +85,14 @@ def upload(
 
     Args:
         sources: Files of URLs, URLs, or - for stdin. Without any, stdin is read.
-        concurrency: Requests in flight at once, submits and polls together, 1 to 100.
+        concurrency: Requests in flight at once, submits and polls together, 1 to 100. How many uploads the
+            account works on at once is the service's business.
         deadline: Seconds after which nothing more is submitted or asked.
         base_url: Where the service is; goes before MOUNTSEA_BASE_URL.
         session_id: Upload to this session, and so to its account, instead of a new one.
         keep_duplicates: Upload a URL as often as it is given, instead of once.
         allow_private: Let loopback and private addresses pass, for tests.
-        format: How the results are printed.
+        format: How the results are printed; without it, as the suffix of --output says, or as a table.
         output: Write the results to this file instead of stdout.
         quiet: Show no progress.
     """
@@ -108,7 +109,8 @@ def upload(
     )
     path = None if output is None or str(output) == _STDIN else output
     given = ["-" if source == _STDIN else source for source in sources]
-    return room.upload(given, settings, base_url=base_url, form=format, path=path)
+    form = format or room.form_of(path)
+    return room.upload(given, settings, base_url=base_url, form=form, path=path)
 
 
 @app.command

@@ -94,7 +94,7 @@ class LiveProgress:
 
     def _bar(self) -> RenderableType:
         tally, now = self._tally, time.monotonic()
-        done, spent = tally.done, now - self._begun
+        done, spent = tally.settled, now - self._begun
         rate = done / spent if self._over and spent > 0 else self._speed.sample(now, done)
         row = Table.grid(expand=True, padding=(0, 1))
         row.add_column(no_wrap=True)
@@ -104,9 +104,13 @@ class LiveProgress:
         if self._over:
             left = clock_time(spent)
         else:
-            left = f"{clock_time((tally.total - done) / rate)} left" if rate and done < tally.total else "-:-- left"
+            left = (
+                f"{clock_time((tally.total - tally.done) / rate)} left"
+                if rate and tally.done < tally.total
+                else "-:-- left"
+            )
         row.add_row(
-            Text("uploaded " if self._over else "uploading"),
+            Text("uploading" if not self._over else "stopped  " if tally.broken_off else "uploaded "),
             ProgressBar(total=max(1, tally.total), completed=done),
             Text(f"{done:,}/{tally.total:,}", style="bold"),
             Text(f"{rate:7.1f}/s"),

@@ -53,7 +53,8 @@ def _csv(report: BatchReport) -> str:
     writer = csv.DictWriter(text, columns, lineterminator="\n")
     writer.writeheader()
     for row in rows:
-        writer.writerow({**row, "candidates": " ".join(row["candidates"])})
+        metadata = json.dumps(row["metadata"], ensure_ascii=False) if row["metadata"] else ""
+        writer.writerow({**row, "candidates": " ".join(row["candidates"]), "metadata": metadata})
     return text.getvalue()
 
 

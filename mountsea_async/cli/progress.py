@@ -114,7 +114,7 @@ class PlainProgress:
         self._last, self._shown = now, tally.done
         counts = ", ".join(f"{tally.counts[state]:,} {label}" for state, label in LABELS.items() if tally.counts[state])
         spent = now - self._begun
-        rate = f", {tally.done / spent:.1f}/s" if spent >= 1 and tally.done else ""
+        rate = f", {tally.settled / spent:.1f}/s" if spent >= 1 and tally.settled else ""
         self._write(f"{tally.done:,}/{tally.total:,} done ({counts}){rate}")
         new = tally.failed - self._failures_shown
         self._failures_shown = tally.failed

@@ -205,6 +205,8 @@ def _from_json(value: Any) -> UploadItem | str:
     names = [name for name in _URL_NAMES if name in value]
     if len(names) != 1:
         return "both 'url' and 'audio_url': give one" if names else "no 'url' and no 'audio_url'"
+    if {"state", "task_id"} <= set(value):
+        return "a line of a report, not of a list: what is uploaded again is paid for again. Pick out what is missing"
     key, metadata = value.get("key"), value.get("metadata")
     if metadata is not None and not isinstance(metadata, dict):
         return "'metadata' is no object"

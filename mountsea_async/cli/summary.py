@@ -17,6 +17,7 @@ _STOPPED = {
     "no_account": "the session's account was not available: try again later",
     "unreachable": "the service could not be reached: check the network, try again later",
     "rate_limited": "the service kept answering 'too many requests': try again later, with a lower --concurrency",
+    "no_answers": "too many uploads in a row got no clear answer: look at the session before you go on",
     "deadline": "the deadline passed",
     "stalled": "nothing showed a sign of life for too long",
     "interrupted": "you interrupted it",
@@ -63,22 +64,33 @@ def _session(report: BatchReport) -> Iterator[str]:
         yield f"session {report.session_id}: its list of clips was not read, so nothing was cross-checked"
         return
     if verdict.consistent:
-        words = f"its list holds {'these' if verdict.matched else 'no'} clips and no other"
+        words = "its list holds these clips and no other" if verdict.matched else "its list holds no clips of this run"
     else:
         odd = [
             (len(verdict.missing), "clip of ours is not in its list (yet)", "clips of ours are not in its list (yet)"),
             (len(verdict.unattributed), "clip in its list belongs to no item", "clips in its list belong to no item"),
             (len(verdict.duplicated), "clip is named twice", "clips are named twice"),
+            (verdict.unreadable, "entry of its list is no id", "entries of its list are no ids"),
         ]
         words = "; ".join(_many(count, one, many) for count, one, many in odd if count)
+    if verdict.earlier:
+        words += f"; {_many(len(verdict.earlier), 'clip was', 'clips were')} there before"
     yield f"session {report.session_id}: {words}"
+
+
+def _failed(report: BatchReport, count: int) -> Iterator[str]:
+    rejected = sum(item.reason == "rejected" for item in report.failed)
+    if rejected:
+        yield f"{rejected:,} turned away by the service: see the reasons, mend those URLs, upload them again."
+    if count > rejected:
+        yield f"{count - rejected:,} accepted, but failed at the service: see the reasons, upload them again."
 
 
 def _outcomes(report: BatchReport) -> Iterator[str]:
     """What to do next, for each bad outcome."""
     counts = report.counts
     if count := counts.get(ItemState.FAILED, 0):
-        yield f"{count:,} failed: the service turned them away. See the reasons, mend those URLs, upload them again."
+        yield from _failed(report, count)
     if count := counts.get(ItemState.TIMED_OUT, 0):
         yield (
             f"{count:,} timed out at the service: a clip may still land. Look again before you upload them a second "
@@ -87,7 +99,7 @@ def _outcomes(report: BatchReport) -> Iterator[str]:
     if count := counts.get(ItemState.UNDETERMINED, 0):
         yield (
             f"{count:,} had not ended when we stopped asking; they go on by themselves and are paid for. Look again: "
-            "mountsea status TASK_ID"
+            f"mountsea status {report.session_id}"
         )
     if count := counts.get(ItemState.UNKNOWN, 0):
         yield (
@@ -102,7 +114,10 @@ def _outcomes(report: BatchReport) -> Iterator[str]:
     if count := len(report.not_submitted):
         because = _STOPPED.get(report.stopped or "", "submitting was stopped")
         yield f"{count:,} not submitted and not paid for: {because}."
-        yield f"  Upload them again, to the same account: --session-id {report.session_id}"
+        yield (
+            f"  Upload these, and only these, to the same account with --session-id {report.session_id}: "
+            "--format jsonl tells which they are, and a URL that is uploaded again is paid for again."
+        )
     unfinished = sum(counts.get(state, 0) for state in (ItemState.NEW, ItemState.SUBMITTING, ItemState.SUBMITTED))
     if unfinished:
         yield f"{unfinished:,} were still on their way when the run broke off."

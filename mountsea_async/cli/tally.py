@@ -29,6 +29,7 @@ LABELS = {
 
 _BAD = frozenset({ItemState.FAILED, ItemState.TIMED_OUT, ItemState.UNKNOWN, ItemState.UNDETERMINED})
 _OPEN = (ItemState.NEW, ItemState.SUBMITTING, ItemState.SUBMITTED)
+_SETTLED = (ItemState.SUCCEEDED, ItemState.FAILED, ItemState.TIMED_OUT)
 _KEPT = 3
 
 
@@ -79,6 +80,16 @@ class Tally:
     def done(self) -> int:
         """How many have come to an end."""
         return self.total - sum(self.counts[state] for state in _OPEN)
+
+    @property
+    def settled(self) -> int:
+        """How many the service has decided on."""
+        return sum(self.counts[state] for state in _SETTLED)
+
+    @property
+    def broken_off(self) -> bool:
+        """Whether some have ended without the service's word."""
+        return self.settled < self.done
 
     def follow(self, event: Event) -> None:
         """Takes in one event."""

@@ -14,7 +14,7 @@ from .batch import Settings, deliver, run_batch
 from .exits import Exit
 from .sources import STDIN, read_sources
 
-__all__ = ["make_client", "upload"]
+__all__ = ["form_of", "make_client", "upload"]
 
 
 def upload(
@@ -42,6 +42,12 @@ def upload(
     client = make_client(base_url)
     entries = read_sources(sources)
     return deliver(asyncio.run(run_batch(client, entries, settings)), form=form, path=path)
+
+
+def form_of(path: Path | None) -> output.Format:
+    """The form of the results that a file's suffix asks for; a table where there is none."""
+    suffixes: dict[str, output.Format] = {".json": "json", ".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv"}
+    return suffixes.get(path.suffix.lower(), "table") if path is not None else "table"
 
 
 def make_client(base_url: str | None) -> MountseaClient:

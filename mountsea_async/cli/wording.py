@@ -24,6 +24,8 @@ _REWORDED: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r",? or give MountseaClient\(api_key=\.\.\.\)"), ""),
     (re.compile(r", or ClientConfig\(allow_http=True\)"), ""),
     (re.compile(r", or None for no deadline"), ", or leave it out for no deadline"),
+    (re.compile(r", or None for a new session"), ", or leave it out for a new session"),
+    (re.compile(r" or None, got"), ", got"),
     (re.compile(rf"\b({_SWITCHES})(?:=True)?\b"), r"--\1"),
     (re.compile(rf"\b({_KEYWORDS})="), r"--\1 "),
     (re.compile(r"^(?:Behaviour|RateLimit|Uniform)\.(\w+) must"), r"--\1 must"),

@@ -6,6 +6,7 @@ pytest loads this module in every project where the library is installed.
 
 from __future__ import annotations
 
+import inspect
 from typing import TYPE_CHECKING
 
 import pytest
@@ -39,7 +40,11 @@ def mountsea_emulator(request: pytest.FixtureRequest, monkeypatch: pytest.Monkey
         if marker.args:
             raise pytest.UsageError("mountsea_emulator takes Behaviour fields by name, such as fail_share=0.1")
         fields |= marker.kwargs
-    behaviour = Behaviour(**fields)  # type: ignore[arg-type] # checked by Behaviour itself
+    try:
+        behaviour = Behaviour(**fields)  # type: ignore[arg-type] # checked by Behaviour itself
+    except (TypeError, ValueError) as error:
+        known = ", ".join(inspect.signature(Behaviour).parameters)
+        raise pytest.UsageError(f"@pytest.mark.mountsea_emulator: {error}; its fields: {known}") from None
     with Emulator(behaviour).in_thread() as emulator:
         monkeypatch.setenv("MOUNTSEA_API_KEY", emulator.api_key)
         monkeypatch.setenv("MOUNTSEA_BASE_URL", emulator.base_url)

@@ -28,6 +28,11 @@ class ItemState(StrEnum):
     UNKNOWN = "unknown"
     NOT_SUBMITTED = "not_submitted"
 
+    @property
+    def ended(self) -> bool:
+        """Whether this run does nothing more for an item in this state."""
+        return self in ENDS
+
 
 class Trigger(StrEnum):
     """What can happen to an item."""

@@ -46,6 +46,7 @@ class Record:
         self._loop = asyncio.get_running_loop()
         self._wall = time.time() - self._loop.time()
         self._watchers: dict[Item, list[asyncio.Future[None]]] = {}
+        self._blamed = False
         self.batch = Batch()
         self.log = EventLog()
         self.first_submit = self.last_end = self.last_life = self.now()
@@ -70,7 +71,25 @@ class Record:
         self.log.append(event)
         if self._on_event is not None:
             # From the loop, never from in here: a callback may call the session, and what it raises stays outside.
-            self._loop.call_soon(_tell, self._on_event, event)
+            self._loop.call_soon(self._tell, self._on_event, event)
+
+    def _tell(self, on_event: Callable[[Event], object], event: Event) -> None:
+        try:
+            answer = on_event(event)
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - a watcher's fault is not the batch's
+            self._blame(error, event)
+            return
+        if inspect.iscoroutine(answer):
+            answer.close()
+            self._blame(TypeError("on_event is a plain function: for async code iterate session.events()"), event)
+
+    def _blame(self, error: BaseException, event: Event) -> None:
+        """Logs what a callback has raised; the first one where nobody can miss it, whatever logging is set up."""
+        logger.error("on_event.failed", exc_info=error, extra={"event": type(event).__name__})
+        if not self._blamed:
+            self._blamed = True
+            said = "on_event failed; what it raises from now on is only logged, to the logger mountsea_async"
+            self._loop.call_exception_handler({"message": said, "exception": error})
 
     def change(self, item: Item, trigger: Trigger, **facts: Any) -> None:
         """Takes an item, and those that share its upload, through one transition."""
@@ -97,13 +116,3 @@ class Record:
             watcher: asyncio.Future[None] = self._loop.create_future()
             self._watchers.setdefault(item, []).append(watcher)
             await watcher
-
-
-def _tell(on_event: Callable[[Event], object], event: Event) -> None:
-    try:
-        answer = on_event(event)
-        if inspect.iscoroutine(answer):
-            answer.close()
-            raise TypeError("on_event is a plain function: for async code iterate session.events()")
-    except (Exception, asyncio.CancelledError):  # a watcher's fault is not the batch's
-        logger.exception("on_event.failed", extra={"event": type(event).__name__})
