@@ -624,6 +624,16 @@ async def test_lost_answers_among_good_ones_stop_nothing(world) -> None:
     assert (len(report.succeeded), len(report.unknown)) == (30, 30)
 
 
+async def test_one_accident_that_hits_everything_in_flight_stops_nothing(world) -> None:
+    w = await world(Behaviour(durations=Fixed(5), latency=0.2))
+    loop = asyncio.get_running_loop()
+    loop.call_later(0.5, w.emulator.add_fault, Fault(Cut(after_work=True), times=28))
+    report = await w.client.upload_batch(urls(120))
+    assert report.stopped is None
+    assert len(report.unknown) == 28
+    assert w.ledger.lost(report.audio_ids) == ()
+
+
 async def test_an_outage_of_seconds_is_outlived(world) -> None:
     w = await world(Behaviour(durations=Fixed(5), latency=0.1))
 

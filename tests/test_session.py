@@ -404,6 +404,33 @@ async def test_a_reader_inside_the_block_is_let_go_by_the_deadline(world) -> Non
     assert session.report.ok
 
 
+async def test_a_reader_outside_the_block_hears_the_end_of_a_batch_that_met_its_deadline(world) -> None:
+    w = await world(Behaviour(durations=Fixed(500)))
+    session = w.client.upload_session(deadline=20)
+
+    async def read() -> list[Event]:
+        return [event async for event in session.events()]
+
+    async with session:
+        reader = asyncio.create_task(read())
+        await session.upload_all(urls(3))
+    assert [type(event) for event in (await reader)[-2:]] == [Reconciled, SessionClosed]
+
+
+async def test_a_check_in_another_task_ends_when_the_session_is_left(world) -> None:
+    w = await world(Behaviour(durations=Fixed(2), append_lag=15))
+    loop = asyncio.get_running_loop()
+    with pytest.raises(KeyError):  # noqa: PT012 - the block is what is left by it
+        async with w.client.upload_session() as session:
+            everything = asyncio.create_task(session.upload_all(urls(3)))
+            await asyncio.sleep(6)
+            raise KeyError
+    left_at, asked = loop.time(), w.ledger.requests("status")
+    await everything
+    assert loop.time() == pytest.approx(left_at, abs=0.5)
+    assert w.ledger.requests("status") == asked
+
+
 async def test_a_session_in_another_event_loop_says_so(world) -> None:
     w = await world()
     async with w.client.upload_session() as session:

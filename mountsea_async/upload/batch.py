@@ -32,7 +32,7 @@ class Item:
     audio_url: str = attrs.field(repr=False)
     metadata: Mapping[str, Any] = attrs.field(repr=False)
     duplicate_of: int | None = None
-    twins: tuple[Item, ...] = ()
+    twins: list[Item] = attrs.field(factory=list, repr=False)
     state: ItemState = ItemState.NEW
     reason: str | None = None
     task_id: str | None = None
@@ -90,7 +90,7 @@ class Batch:
             self._by_url[entry.audio_url] = item
         else:
             item.duplicate_of = original.index
-            original.twins = (*original.twins, item)
+            original.twins.append(item)
         self.items.append(item)
         self.counts[item.state] += 1
         return item, original
@@ -146,7 +146,7 @@ class EventLog:
     def __init__(self) -> None:
         self._events: list[Event] = []
         self._waiters: list[asyncio.Future[None]] = []
-        self.closed = False
+        self.closed = self.released = False
 
     def __len__(self) -> int:
         return len(self._events)
@@ -154,6 +154,11 @@ class EventLog:
     def append(self, event: Event) -> None:
         """Takes in the next event."""
         self._events.append(event)
+        self.wake()
+
+    def release(self) -> None:
+        """Readers that have read everything need not wait for more."""
+        self.released = True
         self.wake()
 
     def close(self) -> None:
@@ -177,7 +182,7 @@ class EventLog:
                 event = self._events[cursor]
                 cursor += 1
                 yield event
-            if self.closed or is_over():
+            if self.closed or self.released or is_over():
                 return
             waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._waiters.append(waiter)

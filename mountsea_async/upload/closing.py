@@ -31,7 +31,7 @@ _FRESH = 1.0
 
 
 async def watch(fanout: Fanout, config: ClientConfig, deadline_at: float | None) -> None:
-    """Ends the items at the caller's deadline, or when all has gone silent; returns once it has.
+    """Ends the items at the caller's deadline, or when all has gone silent. Cancelled when the session is left.
 
     Args:
         fanout: The items on their way.
@@ -52,12 +52,15 @@ async def watch(fanout: Fanout, config: ClientConfig, deadline_at: float | None)
             end_at, reason = deadline_at, "deadline"
         if now >= end_at:
             await fanout.wind_down(reason, config.shutdown)
-            return
+            break
         wait = min(_LOOK, end_at - now)
         await asyncio.sleep(wait)
         if (late := record.now() - now - wait) > _LATE:
             # The loop was blocked or the machine asleep: nobody could have seen a sign of life.
             record.last_life += late
+    # Whoever reads events inside the session's block keeps it from being left: by now it must let go.
+    await asyncio.sleep(config.settle + config.shutdown)
+    record.log.release()
 
 
 class FinalCheck:
@@ -89,6 +92,8 @@ class FinalCheck:
         self._earlier = earlier
         self._deadline_at = deadline_at
         self._checked, self._checked_at = -1, 0.0
+        self._one_at_a_time = asyncio.Lock()
+        self._scope: asyncio.Timeout | None = None
         self._seen: dict[str, None] = {}
         self._read_once = False
         self._unreadable = 0
@@ -96,6 +101,15 @@ class FinalCheck:
 
     async def run(self) -> None:
         """Reads the list, again and again while clips are due that it doesn't hold yet."""
+        async with self._one_at_a_time:
+            await self._run()
+
+    def stop(self) -> None:
+        """Ends a check that goes on in another task: the session closes."""
+        if self._scope is not None:
+            self._scope.reschedule(0)
+
+    async def _run(self) -> None:
         loop = asyncio.get_running_loop()
         ended = self._fanout.batch.uploads_ended
         fresh = self._checked == ended and loop.time() - self._checked_at < _FRESH
@@ -106,13 +120,17 @@ class FinalCheck:
         limit = None if self._deadline_at is None else max(self._deadline_at, loop.time()) + self._config.shutdown
         wait = 1.0
         try:
-            async with asyncio.timeout_at(limit):
+            async with asyncio.timeout_at(limit) as self._scope:
                 while not await self._compare() and loop.time() < give_up:
                     await asyncio.sleep(min(wait, max(0.0, give_up - loop.time())))
                     wait *= 2
         except TimeoutError:
             logger.warning("reconcile.cut_short", extra={"session_id": self._session_id})
+        finally:
+            self._scope = None
         self._checked, self._checked_at = ended, loop.time()
+        if self._fanout.record.log.closed:
+            return
         self._fanout.record.emit(
             Reconciled,
             consistent=self.verdict.consistent,

@@ -42,7 +42,8 @@ logger = logging.getLogger("mountsea_async")
 
 
 LOST_IN_A_ROW = 8
-"""So many submits in a row without a clear answer stop the rest: each of them may cost credits for nothing."""
+"""So many submits without a clear answer stop the rest, if they began when the first of them was lost already:
+each may cost credits for nothing. What was in flight together and is lost together counts as one accident."""
 
 
 class _Stopped(Exception):  # noqa: N818 - ends a call; not an error
@@ -83,7 +84,8 @@ class Fanout:
         self._stop_error: MountseaError | None = None
         self._winding: str | None = None
         self._cut = False
-        self._lost_in_a_row = 0
+        self._lost_since: float | None = None
+        self._lost = 0
         self.submits = self.polls = self.poll_errors = self.pauses = 0
         self.refused_since: float | None = None
 
@@ -143,25 +145,31 @@ class Fanout:
 
     async def _submit(self, session_id: str, item: Item) -> bool:
         """Returns whether there is a task to poll."""
+        submission = _Submission(self, session_id, item)
         try:
-            task_id = await self._caller.submit(_Submission(self, session_id, item), self._submits)
+            task_id = await self._caller.submit(submission, self._submits)
         except _Stopped:
             return False
         except UnknownOutcomeError as error:
             self.record.change(item, Trigger.LOSE, error=error)
             self._stop_if_it_concerns_all(error)
-            self._lost_in_a_row += 1
-            if self._lost_in_a_row >= LOST_IN_A_ROW:
-                self.stop("no_answers", error)
+            self._note_loss(submission.began, error)
             return False
         except MountseaError as error:
             self._turned_away(item, error)
             return False
-        self._lost_in_a_row = 0
+        self._lost_since, self._lost = None, 0
         self.record.change(item, Trigger.ACCEPT, task_id=task_id)
         if self._winding is not None:
             self._abandon(item)
         return self._winding is None
+
+    def _note_loss(self, began: float, error: UnknownOutcomeError) -> None:
+        if self._lost_since is None:
+            self._lost_since = self.record.now()
+        self._lost += began >= self._lost_since
+        if self._lost >= LOST_IN_A_ROW:
+            self.stop("no_answers", error)
 
     def _turned_away(self, item: Item, error: MountseaError) -> None:
         if protocol.stops_submits(error) is None:
@@ -257,11 +265,6 @@ class Fanout:
         reason = self._winding or "cancelled"
         self.record.change(item, Trigger.LOSE, reason=reason, error=reasons.cut_short(reason))
 
-    @property
-    def over(self) -> bool:
-        """Whether everything was ended before its time, so that nothing more will happen."""
-        return self._winding is not None and not self.batch.unfinished
-
     async def wind_down(self, reason: str, grace: float) -> None:
         """Ends everything: no more submits and polls; sent requests get `grace` seconds for their answers.
 
@@ -304,19 +307,21 @@ class Fanout:
             raise asyncio.CancelledError
 
 
-@attrs.frozen
+@attrs.define
 class _Submission:
     """One item's ear at the caller: turns what happens to its request into transitions."""
 
     fanout: Fanout
     session_id: str
     item: Item
+    began: float = 0.0
 
     async def sending(self) -> Request:
         if self.fanout.stopped is not None:
             raise _Stopped
         self.fanout.record.change(self.item, Trigger.INTEND)
         self.fanout.submits += 1
+        self.began = self.fanout.record.now()
         return protocol.submit_item(self.session_id, self.item.audio_url)
 
     def not_accepted(self, error: MountseaError) -> None:

@@ -22,7 +22,6 @@ from .events import Event, ItemChanged, SessionClosed, SessionOpened
 from .fanout import Fanout
 from .inputs import Urls, check_deadline, check_entries, collect, warn_of_duplicates
 from .lifecycle import ENDS
-from .reconcile import Reconciliation
 from .record import Record
 from .report import BatchReport, ItemReport, Stats
 from .tasks import TaskHandle
@@ -41,6 +40,9 @@ class UploadSession:
     leaving it waits for what is in flight and checks it against the session's own list. Leaving it by an exception
     stops submitting and gives requests on their way `ClientConfig.shutdown` seconds for their answers.
     """
+
+    _check: FinalCheck  # these two are there once it was entered
+    _watchdog: asyncio.Task[None]
 
     def __init__(
         self,
@@ -70,8 +72,6 @@ class UploadSession:
         self._allow_private = allow_private
         self._fanout: Fanout | None = None
         self._owner: asyncio.Task[object] | None = None
-        self._watchdog: asyncio.Task[None] | None = None
-        self._check: FinalCheck | None = None
         self._adding = 0
         self._leaving = False
         self._begun: float | None = None
@@ -83,7 +83,6 @@ class UploadSession:
         items = len(self._fanout.batch.items) if self._fanout else 0
         return f"UploadSession(session_id={self._session_id!r}, items={items})"
 
-    # ------------------------------------------------------------------------------------------ open and close
     async def __aenter__(self) -> Self:
         """Prepares the session, or looks up the one that is adopted.
 
@@ -114,8 +113,7 @@ class UploadSession:
 
     def _begin(self, now: float) -> None:
         if self._begun is None:
-            self._begun = now
-            self._deadline_at = None if self._seconds is None else now + self._seconds
+            self._begun, self._deadline_at = now, None if self._seconds is None else now + self._seconds
 
     async def read_first(self, urls: Urls) -> tuple[UploadItem, ...]:
         """Reads and checks a batch before there is a session; the deadline counts from here.
@@ -167,30 +165,22 @@ class UploadSession:
         await asyncio.sleep(0)  # lets an upload that was just made a task begin
         await fanout.drain()
         self._leaving = True
-        self._stop_watching()
-        await self._reconcile()
+        self._watchdog.cancel()
+        await self._check.run()
 
     async def _wind_down(self, fanout: Fanout) -> None:
         self._leaving = True
         await fanout.wind_down("cancelled", self._config.shutdown)
 
-    async def _reconcile(self) -> None:
-        if self._check is not None:
-            await self._check.run()
-
-    def _stop_watching(self) -> None:
-        if self._watchdog is not None:
-            self._watchdog.cancel()
-
     async def _close(self, fanout: Fanout) -> None:
         self._unlisten()
-        self._stop_watching()
+        self._watchdog.cancel()
         fanout.settle()
+        self._check.stop()
         self._elapsed = fanout.record.now() - (self._begun or 0.0)
         fanout.record.emit(SessionClosed)
         fanout.record.log.close()
-        if self._watchdog is not None:
-            await asyncio.wait([self._watchdog])
+        await asyncio.wait([self._watchdog])
         await asyncio.sleep(0)  # lets `on_event` hear of the last events
 
     def _open_fanout(self) -> Fanout:
@@ -205,7 +195,6 @@ class UploadSession:
         fanout.record.check_loop()
         return fanout
 
-    # ------------------------------------------------------------------------------------------------- uploads
     @property
     def session_id(self) -> str:
         """The service's id of the session.
@@ -281,7 +270,7 @@ class UploadSession:
         if fanout.crash is not None:
             raise fanout.crash
         if not self._leaving:
-            await self._reconcile()
+            await self._check.run()
         return self.report
 
     async def _collect(self, urls: Urls) -> tuple[UploadItem, ...]:
@@ -318,7 +307,6 @@ class UploadSession:
             fanout.withdraw([item])
             raise
 
-    # ------------------------------------------------------------------------------------------------ watching
     async def events(self) -> AsyncIterator[Event]:
         """Every event of the session, from the first on; any number of readers, whenever they come.
 
@@ -328,7 +316,7 @@ class UploadSession:
         fanout = self._open_fanout()
         owner = asyncio.current_task() is self._owner
         await asyncio.sleep(0)  # lets an `upload_all` that was just made a task begin
-        async for event in fanout.record.log.read(lambda: fanout.over or (owner and self._idle(fanout))):
+        async for event in fanout.record.log.read(lambda: owner and self._idle(fanout)):
             yield event
 
     async def as_completed(self) -> AsyncIterator[ItemReport]:
@@ -355,7 +343,7 @@ class UploadSession:
         return BatchReport(
             session_id=self._session_id,
             items=fanout.batch.reports(),
-            reconciliation=self._check.verdict if self._check else Reconciliation(),
+            reconciliation=self._check.verdict,
             stats=Stats(elapsed, fanout.submits, fanout.polls, fanout.poll_errors, fanout.pauses),
             stopped=fanout.stopped,
         )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import suppress
 from enum import StrEnum
 from typing import Final, TypeAlias
 from urllib.parse import quote
@@ -48,7 +49,6 @@ _NO_CREDITS = re.compile(
 )
 
 
-# ------------------------------------------------------------------------------------------------- requests
 class Operation(StrEnum):
     """The endpoints this library calls, by the name that stats and messages use."""
 
@@ -149,13 +149,14 @@ def prepare_session() -> Request:
 
 def submit_item(session_id: str, audio_url: str) -> Request:
     """Uploads one file on the session's account. Costs credits."""
-    body = _json({"sessionId": session_id, "audioUrl": audio_url})
+    body = json.dumps({"sessionId": session_id, "audioUrl": audio_url}, separators=(",", ":")).encode()
     return Request(Operation.ITEM, "POST", "/suno/v2/audio/upload/session/item", body, paid=True)
 
 
 def upload_audio(audio_url: str) -> Request:
     """Uploads one file on whichever account the service picks. Costs credits."""
-    return Request(Operation.UPLOAD, "POST", "/suno/v2/upload", _json({"audioUrl": audio_url}), paid=True)
+    body = json.dumps({"audioUrl": audio_url}, separators=(",", ":")).encode()
+    return Request(Operation.UPLOAD, "POST", "/suno/v2/upload", body, paid=True)
 
 
 def task_status(task_id: str, *, audio_ids: int = 0) -> Request:
@@ -169,11 +170,6 @@ def task_status(task_id: str, *, audio_ids: int = 0) -> Request:
     return Request(Operation.STATUS, "GET", target, max_bytes=max(MIB, BYTES_PER_AUDIO_ID * audio_ids))
 
 
-def _json(fields: dict[str, str]) -> bytes:
-    return json.dumps(fields, separators=(",", ":")).encode()
-
-
-# ------------------------------------------------------------------------------------------------- answers
 _BY_STATUS: Final[dict[int, type[APIError]]] = {
     401: AuthenticationError,
     402: InsufficientCreditsError,
@@ -266,7 +262,6 @@ def _unreadable(response: Response, fault: Malformed, secrets: tuple[str, ...]) 
     )
 
 
-# ------------------------------------------------------------------------------- outcomes of a paid request
 @attrs.frozen
 class Accepted:
     """A 2xx answer with a well-formed task id."""
@@ -323,11 +318,8 @@ def _classify_failure(failure: SendFailure) -> SubmitOutcome:
     if isinstance(error, NotSentError):
         return NotSent(error)
     if failure.status is not None and 200 <= failure.status < 300:
-        # The answer was cut short, but a task id that arrived whole is as good as any.
-        try:
+        with suppress(Malformed):  # cut short, but a task id that arrived whole is as good as any
             return Accepted(decode.task_id(failure.partial))
-        except Malformed:
-            pass
     return _unknown(error)
 
 
