@@ -465,6 +465,14 @@ async def test_at_the_deadline_each_item_is_where_the_evidence_leaves_it(world) 
     assert 20 <= report.stats.elapsed <= 41
 
 
+async def test_a_deadline_that_passes_during_the_final_check_has_stopped_nothing(world) -> None:
+    w = await world(Behaviour(durations=Fixed(5), append_lag=100))
+    report = await w.client.upload_batch(urls(3), deadline=15)
+    assert report.stopped is None
+    assert len(report.succeeded) == 3
+    assert len(report.reconciliation.missing) == 3
+
+
 async def test_a_sent_request_gets_its_answer_after_the_deadline_within_the_grace(world) -> None:
     w = await world(Behaviour(durations=Fixed(60), faults=(Fault(Hang(seconds=6)),)))
     report = await w.client.upload_batch(urls(1), deadline=3)

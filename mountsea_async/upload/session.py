@@ -21,7 +21,7 @@ from .closing import FinalCheck, watch
 from .events import Event, ItemChanged, SessionClosed, SessionOpened
 from .fanout import Fanout
 from .inputs import Urls, check_deadline, check_entries, collect, warn_of_duplicates
-from .lifecycle import ENDS
+from .lifecycle import ENDS, ItemState
 from .record import Record
 from .report import BatchReport, ItemReport, Stats
 from .tasks import TaskHandle
@@ -345,5 +345,5 @@ class UploadSession:
             items=fanout.batch.reports(),
             reconciliation=self._check.verdict,
             stats=Stats(elapsed, fanout.submits, fanout.polls, fanout.poll_errors, fanout.pauses),
-            stopped=fanout.stopped,
+            stopped=fanout.stopped if fanout.batch.counts[ItemState.NOT_SUBMITTED] else None,
         )
