@@ -20,6 +20,7 @@ from mountsea_async import (
     NotFoundError,
     Pace,
     PollPolicy,
+    RateLimitedError,
     StalledError,
     TaskFailedError,
     TaskLostError,
@@ -308,3 +309,25 @@ async def test_a_status_that_is_new_to_us_is_told_once(world, caplog: pytest.Log
         assert (await w.client.upload_batch(urls(3))).ok
     told = [record for record in caplog.records if record.message == "task.unknown_status"]
     assert [record.task_status for record in told] == ["marinating"]
+
+
+async def test_a_call_that_is_always_refused_ends_though_others_are_served(world) -> None:
+    w = await world(
+        Behaviour(durations=Fixed(5000), faults=(Fault(rate_limited(5), on="prepare", after=1),)),
+    )
+    async with w.client.upload_session(deadline=4000) as session:
+        await session.submit(urls(1)[0])
+        with pytest.raises(RateLimitedError):
+            await w.client.upload_batch(urls(1, stem="other"))
+
+
+async def test_waiting_ends_when_a_status_only_goes_back_and_forth(world) -> None:
+    faults = (
+        Fault(Reshape({"status": "queued"}), on="status", every=2),
+        Fault(Reshape({"status": "running"}), on="status"),
+    )
+    w = await world(Behaviour(durations=Fixed(1), faults=faults))
+    async with w.client.upload_session(deadline=2) as session:
+        handle = await session.submit(urls(1)[0])
+    with pytest.raises(StalledError):
+        await handle.wait()

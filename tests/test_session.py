@@ -23,6 +23,7 @@ from mountsea_async import (
     SessionClosed,
     SessionOpened,
     TaskFailedError,
+    TaskTimedOutError,
     UnknownOutcomeError,
 )
 from mountsea_async.testing import Answer, Behaviour, Cut, Fault, Fixed, Outcome, Uniform, no_account
@@ -463,3 +464,13 @@ async def test_no_event_follows_the_last(world) -> None:
             raise KeyError
     await everything
     assert isinstance([event async for event in session.events()][-1], SessionClosed)
+
+
+async def test_a_url_that_timed_out_is_not_paid_for_again_by_handing_it_in_again(world) -> None:
+    w = await world(Behaviour(durations=Fixed(5), faults=(Fault(Outcome("timeout")),)))
+    (url,) = urls(1)
+    async with w.client.upload_session() as session:
+        for _ in range(2):
+            with pytest.raises(TaskTimedOutError):
+                await session.upload(url)
+    assert w.ledger.posts(url) == 1

@@ -136,8 +136,8 @@ class Batch:
             self.uploads_ended += item.duplicate_of is None
 
 
-_REPEATABLE = frozenset({ItemState.FAILED, ItemState.TIMED_OUT, ItemState.NOT_SUBMITTED})
-"""Ends after which the same URL, handed in again by the caller, is a new upload."""
+_REPEATABLE = frozenset({ItemState.FAILED, ItemState.NOT_SUBMITTED})
+"""Ends after which the same URL, handed in again by the caller, is a new upload; a timed out one may still land."""
 
 
 class EventLog:

@@ -152,7 +152,7 @@ class BatchReport:
     @property
     def audio_ids(self) -> tuple[str, ...]:
         """Every clip that the batch has put on the account: the items' in input order, each once, then the
-        unattributed."""
+        unattributed. What an adopted session held before is in `reconciliation.earlier`."""
         ids = [item.clip.id for item in self.items if item.clip]
         return tuple(dict.fromkeys([*ids, *self.reconciliation.unattributed]))
 

@@ -230,6 +230,8 @@ class UploadSession:
     async def upload(self, entry: str | UploadItem) -> Clip:
         """Uploads one URL and waits for its clip. A cancel takes it back if it was not sent yet; else it goes on.
 
+        A URL handed in again shares its earlier upload, unless that failed or was never submitted.
+
         Args:
             entry: The URL, or an `UploadItem`.
 

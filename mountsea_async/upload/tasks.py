@@ -202,12 +202,16 @@ class _Stall:
         self._limit = limit
         self.scope: asyncio.Timeout | None = None
         self.status: str | None = None
+        self._seen: set[str] = set()
 
     def pending(self) -> int:
         return 1
 
     def sighted(self, sighting: Sighting) -> None:
-        if isinstance(sighting, Task) and sighting.status != self.status:
-            self.status = sighting.status
+        if not isinstance(sighting, Task):
+            return
+        self.status = sighting.status
+        if sighting.status not in self._seen:  # one that it goes back and forth between is no progress
+            self._seen.add(sighting.status)
             if self.scope is not None:
                 self.scope.reschedule(self._loop.time() + self._limit)

@@ -25,6 +25,7 @@ from .transport import Flight, Transport
 logger = logging.getLogger("mountsea_async")
 
 FREE_TRIES = 5
+RENEWALS = 3
 
 
 class Submission(Protocol):
@@ -153,11 +154,14 @@ class Caller:
         logger.info("request.retry", extra={"wait": wait})
 
     async def _ask_once(self, request: Request, read: Reader[T]) -> T:
+        since: float | None = None
         while True:
             async with self.pace.permit():
                 sent_at = asyncio.get_running_loop().time()
                 result = await self._transport.send(request)
-            if self._was_refused(result, sent_at):
+            refusal = self._refusal(result, sent_at)
+            if refusal is not None:
+                since = self._bear(refusal, since)
                 continue
             return protocol.decipher(result, read, self._transport.secrets)
 
@@ -173,18 +177,21 @@ class Caller:
             return await self._submit_once(submission)
 
     async def _submit_once(self, submission: Submission) -> str:
+        since: float | None = None
         while True:
             async with self.pace.permit():
                 request = await submission.sending()
                 sent_at = asyncio.get_running_loop().time()
                 result = await self._fly(request, submission)
-            refused = self._was_refused(result, sent_at)
+            refusal = self._refusal(result, sent_at)
+            if refusal is not None:
+                since = self._bear(refusal, since)
             outcome = protocol.classify_submit(result, self._transport.secrets)
             if isinstance(outcome, Accepted):
                 return outcome.task_id
-            if refused or not retry.paid_is_final(outcome.error):
+            if refusal is not None or not retry.paid_is_final(outcome.error):
                 submission.not_accepted(outcome.error)
-            if not refused:
+            if refusal is None:
                 raise outcome.error
 
     async def _fly(self, request: Request, submission: Submission) -> Response | SendFailure:
@@ -195,21 +202,28 @@ class Caller:
             submission.cut(unsent=flight.proves_unsent)
             raise
 
-    def _was_refused(self, result: Response | SendFailure, sent_at: float) -> bool:
-        """Tells the gate how the service took a request; whether to try again when it opens.
-
-        Raises:
-            RateLimitedError: The service has accepted nothing for longer than our patience.
-        """
+    def _refusal(self, result: Response | SendFailure, sent_at: float) -> RateLimitedError | None:
+        """Tells the gate how the service took a request. Returns the refusal that it is to be kept waiting for."""
         if isinstance(result, SendFailure):
-            return False
+            return None
         if result.status != 429:
             self.pace.accepted()
-            return False
+            return None
         error = protocol.error_from(result, self._transport.secrets)
         if not isinstance(error, RateLimitedError):
-            return False  # it speaks of credits: no pause brings them back
+            return None  # it speaks of credits: no pause brings them back
         self.pace.refused(error.retry_after, sent_at)
-        if self.pace.refused_for() > self._policy.patience:
-            raise error
-        return True
+        return error
+
+    def _bear(self, refusal: RateLimitedError, since: float | None) -> float:
+        """Since when this call has been refused. What other calls are granted renews our patience, but not for ever.
+
+        Raises:
+            RateLimitedError: Nothing was granted for longer than our patience, or this call's turn never came.
+        """
+        now = asyncio.get_running_loop().time()
+        since = now if since is None else since
+        patience = self._policy.patience
+        if self.pace.refused_for() > patience or now - since > RENEWALS * patience:
+            raise refusal
+        return since
