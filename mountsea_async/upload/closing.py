@@ -27,7 +27,9 @@ _LOOK = 30.0
 """Seconds between two looks at the clock, at most."""
 
 _LATE = 5.0
+"""A look that comes so many seconds late says that the loop stood still."""
 _FRESH = 1.0
+"""Seconds for which a check need not be repeated if nothing has ended since."""
 
 
 async def watch(fanout: Fanout, config: ClientConfig, deadline_at: float | None) -> None:
@@ -46,8 +48,8 @@ async def watch(fanout: Fanout, config: ClientConfig, deadline_at: float | None)
         span = record.last_end - record.first_submit
         end_at = record.last_life + stall_limit(config.poll, fanout.batch.uploads_ended, span)
         reason = "rate_limited" if fanout.refused() else "stalled"
-        if fanout.refused_since is not None and fanout.refused_since + REFUSED_PATIENCE < end_at:
-            end_at, reason = fanout.refused_since + REFUSED_PATIENCE, "unauthorized"
+        if fanout.key_refused_since is not None and fanout.key_refused_since + REFUSED_PATIENCE < end_at:
+            end_at, reason = fanout.key_refused_since + REFUSED_PATIENCE, "unauthorized"
         if deadline_at is not None and deadline_at <= end_at:
             end_at, reason = deadline_at, "deadline"
         if now >= end_at:
@@ -143,19 +145,14 @@ class FinalCheck:
         """One reading. Returns whether nothing is due any more."""
         uploads = [item for item in self._fanout.batch.items if item.duplicate_of is None]
         listed = await self._read(len(uploads) + len(self._earlier))
-        if self._read_once:
-            # What was seen once stays seen, whatever a later reading leaves out.
-            now = set(listed)
-            vanished = [audio_id for audio_id in self._seen if audio_id not in now]
-            self.verdict = reconcile(
-                [item.clip.id for item in uploads if item.clip],
-                [*listed, *vanished],
-                self._earlier,
-                unreadable=self._unreadable,
-            )
-            self._seen |= dict.fromkeys(listed)
-        else:
-            self.verdict = reconcile([item.clip.id for item in uploads if item.clip], None, self._earlier)
+        # What was seen once stays seen, whatever a later reading leaves out.
+        vanished = self._seen.keys() - set(listed)
+        audio_ids = [*listed, *(audio_id for audio_id in self._seen if audio_id in vanished)]
+        self._seen |= dict.fromkeys(listed)
+        clip_ids = [item.clip.id for item in uploads if item.clip]
+        self.verdict = reconcile(
+            clip_ids, audio_ids if self._read_once else None, self._earlier, unreadable=self._unreadable
+        )
         unknown = sum(item.state is ItemState.UNKNOWN for item in uploads)
         return not (self.verdict.missing or len(self.verdict.unattributed) < unknown)
 

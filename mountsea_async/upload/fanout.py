@@ -1,7 +1,7 @@
 """The items on their way: one coroutine an item submits it under the semaphore and then polls its task.
 
-Owns every item task and ends every one of them. What it does not know: where the session came from, deadlines,
-and the final check; these are `session.py`'s.
+Owns every item task and ends every one of them. What it does not know: where the session came from, which is
+`session.py`'s, and deadlines and the final check, which are `closing.py`'s.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ class Fanout:
         self._lost_since: float | None = None
         self._lost = 0
         self.submits = self.polls = self.poll_errors = self.pauses = 0
-        self.refused_since: float | None = None
+        self.key_refused_since: float | None = None
 
     # ------------------------------------------------------------------------------------------------ starting
     def start(self, session_id: str, entries: Iterable[UploadItem], *, keep_duplicates: bool) -> list[Item]:
@@ -134,11 +134,7 @@ class Fanout:
             self.stop("stopped")
             logger.exception("item.crashed", extra={"index": item.index})
         except asyncio.CancelledError:
-            # By us, when the item has ended already; or by somebody who cancels every task there is.
-            if item.state is ItemState.NEW:
-                self.skip(item, "cancelled")
-            elif item.state is ItemState.SUBMITTED:
-                self._abandon(item)
+            self._let_go(item)  # by us it has ended already; but others may cancel every task there is
             raise
         finally:
             self._tasks.pop(item, None)
@@ -172,18 +168,19 @@ class Fanout:
             self.stop("no_answers", error)
 
     def _turned_away(self, item: Item, error: MountseaError) -> None:
-        if protocol.stops_submits(error) is None:
+        if not self._stop_if_it_concerns_all(error):
             self.record.change(item, Trigger.REJECT, reason="rejected", error=error)
             return
-        self._stop_if_it_concerns_all(error)
         if item.state is ItemState.SUBMITTING:
             self.record.change(item, Trigger.RELEASE)
         if item.state is ItemState.NEW:
             self.skip(item)
 
-    def _stop_if_it_concerns_all(self, error: MountseaError) -> None:
+    def _stop_if_it_concerns_all(self, error: MountseaError) -> bool:
+        """Returns whether it did."""
         if (word := protocol.stops_submits(error)) is not None:
             self.stop(word, error)
+        return word is not None
 
     async def _poll(self, item: Item) -> None:
         delays = Delays(self._config.poll)
@@ -217,11 +214,11 @@ class Fanout:
         """What one poll brought."""
         self.polls += 1
         if isinstance(sighting, Task):
-            self.refused_since = None
+            self.key_refused_since = None
             return
         self.poll_errors += 1
         if isinstance(sighting, AuthenticationError):
-            self.refused_since = self.refused_since or self.record.now()
+            self.key_refused_since = self.key_refused_since or self.record.now()
 
     # ------------------------------------------------------------------------------------------------ stopping
     def stop(self, reason: str, error: MountseaError | None = None) -> None:
@@ -288,10 +285,14 @@ class Fanout:
     def settle(self) -> None:
         """Ends what has not ended though nothing of it is running any more: somebody else cancelled its task."""
         for item in self.batch.items:
-            if item.duplicate_of is None and item.state is ItemState.NEW:
-                self.skip(item, self.stopped or "cancelled")
-            elif item.duplicate_of is None and item.state is ItemState.SUBMITTED:
-                self._abandon(item)
+            if item.duplicate_of is None:
+                self._let_go(item)
+
+    def _let_go(self, item: Item) -> None:
+        if item.state is ItemState.NEW:
+            self.skip(item, self.stopped or "cancelled")
+        elif item.state is ItemState.SUBMITTED:
+            self._abandon(item)
 
     async def drain(self) -> None:
         """Waits until no item is in flight. A cancel is let through only then: by that time all are ending."""

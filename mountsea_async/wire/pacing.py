@@ -72,7 +72,7 @@ class Pace:
             self._admit()
 
     def accepted(self) -> None:
-        """The service has taken a request: the pause, if there was one, is over."""
+        """The service has answered a request with anything but "too many requests": the pause is over."""
         self._refusals, self._refused_since = 0, None
         if self._window < self.limit:
             self._window += 1 if self._window < self._settled else 1 / self._window
