@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from .errors import InputError as InputError
     from .errors import InputProblem as InputProblem
     from .errors import InsufficientCreditsError as InsufficientCreditsError
+    from .errors import JournalBusy as JournalBusy
+    from .errors import JournalError as JournalError
+    from .errors import JournalMismatch as JournalMismatch
     from .errors import MissingClipError as MissingClipError
     from .errors import MountseaError as MountseaError
     from .errors import NoAccountError as NoAccountError
@@ -56,14 +59,18 @@ if TYPE_CHECKING:
     from .models import Task as Task
     from .models import TaskStatus as TaskStatus
     from .models import UploadItem as UploadItem
+    from .upload.events import ClipsListed as ClipsListed
     from .upload.events import Event as Event
     from .upload.events import ItemChanged as ItemChanged
+    from .upload.events import ItemSettled as ItemSettled
+    from .upload.events import JournalFailed as JournalFailed
     from .upload.events import Paused as Paused
     from .upload.events import Reconciled as Reconciled
     from .upload.events import SessionClosed as SessionClosed
     from .upload.events import SessionOpened as SessionOpened
     from .upload.events import SubmitsStopped as SubmitsStopped
     from .upload.inputs import DuplicateURLWarning as DuplicateURLWarning
+    from .upload.journal import read_journal as read_journal
     from .upload.lifecycle import ItemState as ItemState
     from .upload.lifecycle import Trigger as Trigger
     from .upload.reconcile import Reconciliation as Reconciliation
@@ -89,6 +96,9 @@ _HOMES = {
         "InputError",
         "InputProblem",
         "InsufficientCreditsError",
+        "JournalBusy",
+        "JournalError",
+        "JournalMismatch",
         "MissingClipError",
         "MountseaError",
         "NoAccountError",
@@ -111,14 +121,18 @@ _HOMES = {
     ),
     "models": ("Clip", "SessionAudio", "Task", "TaskStatus", "UploadItem"),
     "upload.events": (
+        "ClipsListed",
         "Event",
         "ItemChanged",
+        "ItemSettled",
+        "JournalFailed",
         "Paused",
         "Reconciled",
         "SessionClosed",
         "SessionOpened",
         "SubmitsStopped",
     ),
+    "upload.journal": ("read_journal",),
     "upload.lifecycle": ("ItemState", "Trigger"),
     "upload.reconcile": ("Reconciliation",),
     "upload.report": ("BatchFailed", "BatchReport", "ItemReport", "Stats"),

@@ -13,12 +13,13 @@ from urllib.parse import urlsplit
 
 from . import redact
 from .config import MAX_IN_FLIGHT, ClientConfig
-from .errors import ClientStateError, ConfigurationError, InputError
+from .errors import ClientStateError, ConfigurationError, InputError, JournalError
 from .models import Clip, Task
 from .upload.events import Event
-from .upload.inputs import Urls, check_concurrency, check_entries
+from .upload.inputs import Urls, check_concurrency, check_entries, check_journal
 from .upload.report import BatchReport
-from .upload.session import UploadSession
+from .upload.session import JournalSettings, UploadSession
+from .upload.settling import OnUnknown
 from .upload.tasks import TaskHandle, clip_of
 from .wire import protocol
 from .wire.caller import Caller, Unwatched
@@ -132,6 +133,10 @@ class MountseaClient:
         session_id: str | None = None,
         keep_duplicates: bool = False,
         allow_private: bool = False,
+        on_unknown: OnUnknown = "hold",
+        journal: str | os.PathLike[str] | None = None,
+        retry_failed: bool = False,
+        accept_new_key: bool = False,
     ) -> BatchReport:
         """Uploads URLs to one account, in parallel, and waits for all of them. The whole job in one call.
 
@@ -152,12 +157,26 @@ class MountseaClient:
             session_id: Upload to an existing session instead of preparing one.
             keep_duplicates: Upload a URL as often as it stands in `urls`, instead of once.
             allow_private: Let loopback and private addresses pass, for tests.
+            on_unknown: What to do after a request whose outcome isn't known; it is never sent again by itself. "hold":
+                submits pause while two or more such items are unsettled, so that clips which appear in the session's
+                list can be told apart. "continue": go on at full speed. "resubmit": as "hold", and what has stayed
+                absent for the settle time (`ClientConfig.settle`) is sent again, which may pay for it twice; the
+                report counts that in `resubmits`.
+            journal: The path of a file in which everything is written down before it is relied on. Called again with
+                the same path and the same URLs, the batch goes on where it stopped, whatever ended the first run. It
+                holds the URLs with their queries, so only its owner can read it. None keeps the batch in memory.
+            retry_failed: Where the journal holds items that have failed in an earlier run, send them again.
+            accept_new_key: Let another key, or another base URL, go on with the journal.
 
         Returns:
             The report, one item for each entry, in input order.
 
         Raises:
             UsageError: The input, a setting or the client's state is at fault; nothing was sent.
+            JournalBusy: Another process, or another batch of this one, works on the journal; nothing was sent.
+            JournalMismatch: The journal belongs to other inputs or another key, or is none; nothing was sent.
+            JournalError: The journal can't be read or made; nothing was sent. If it fails later, submitting stops and
+                the report's `journal_error` says why.
             AuthenticationError: The key was refused for the session; nothing was paid.
             InsufficientCreditsError: No credits for the session; nothing was paid.
             APIError: The service would not prepare a session; nothing was paid.
@@ -171,12 +190,69 @@ class MountseaClient:
             on_event=on_event,
             keep_duplicates=keep_duplicates,
             allow_private=allow_private,
+            on_unknown=on_unknown,
+            journal=journal,
+            retry_failed=retry_failed,
+            accept_new_key=accept_new_key,
         )
         self._open_caller()
         # An iterator lets go of the entries once they were read: with thousands of them that counts.
         entries = iter(await session.read_first(urls))
         async with session:
-            await session.upload_all(entries)
+            await session.run(entries)
+        return session.report
+
+    async def resume_batch(
+        self,
+        journal: str | os.PathLike[str],
+        *,
+        concurrency: int = 32,
+        deadline: float | None = None,
+        on_event: Callable[[Event], object] | None = None,
+        on_unknown: OnUnknown = "hold",
+        retry_failed: bool = False,
+        accept_new_key: bool = False,
+    ) -> BatchReport:
+        """Goes on with a batch where its journal says that it stopped; the inputs come from the journal.
+
+        What has ended well isn't asked for again, what was accepted is followed to its end, what was never sent is
+        sent; a request whose answer nobody has seen is not repeated.
+
+        Follows docs.mountsea.ai/api-reference/suno/uploadSession.
+
+        Args:
+            journal: The path that `upload_batch` or `upload_session` was given.
+            concurrency: As in `upload_batch`, and so are the rest.
+            deadline: Seconds from now.
+            on_event: Called with each event from now on.
+            on_unknown: What to do after a request whose outcome isn't known.
+            retry_failed: Send items that have failed again.
+            accept_new_key: Let another key go on with the journal.
+
+        Raises:
+            JournalBusy: Somebody else works on it.
+            JournalMismatch: It belongs to another key or another service, or is no journal.
+            JournalError: It doesn't exist, can't be read or can't be written, or holds nothing to upload.
+            APIError: The service refuses the session.
+            TransportError: The service could not be reached.
+        """
+        path = check_journal(journal)
+        session = self.upload_session(
+            concurrency=concurrency,
+            deadline=deadline,
+            on_event=on_event,
+            on_unknown=on_unknown,
+            journal=path,
+            retry_failed=retry_failed,
+            accept_new_key=accept_new_key,
+        )
+        self._open_caller()
+        if not await asyncio.to_thread(path.is_file):
+            raise JournalError(
+                f"journal {path} doesn't exist: upload_batch(urls, journal=...) makes it", path=str(path)
+            )
+        async with session:
+            await session.run()
         return session.report
 
     def upload_session(
@@ -188,6 +264,10 @@ class MountseaClient:
         on_event: Callable[[Event], object] | None = None,
         keep_duplicates: bool = False,
         allow_private: bool = False,
+        on_unknown: OnUnknown = "hold",
+        journal: str | os.PathLike[str] | None = None,
+        retry_failed: bool = False,
+        accept_new_key: bool = False,
     ) -> UploadSession:
         """A batch upload session to be entered with `async with`, for those who add URLs as they come.
 
@@ -200,6 +280,11 @@ class MountseaClient:
             on_event: Called with each event.
             keep_duplicates: Upload a URL as often as it is handed in.
             allow_private: Let loopback and private addresses pass, for tests.
+            on_unknown: As in `upload_batch`.
+            journal: As in `upload_batch`, but the URLs may be any: entering the session goes on with what the journal
+                holds, and a URL of it that is handed in again shares its earlier upload.
+            retry_failed: As in `upload_batch`.
+            accept_new_key: As in `upload_batch`.
 
         Raises:
             ConfigurationError: A setting is out of its range.
@@ -221,6 +306,8 @@ class MountseaClient:
             on_event=on_event,
             keep_duplicates=keep_duplicates,
             allow_private=allow_private,
+            on_unknown=on_unknown,
+            journal=_journal_settings(journal, retry_failed=retry_failed, accept_new_key=accept_new_key),
         )
 
     # ------------------------------------------------------------------------------------------------ single tasks
@@ -269,6 +356,17 @@ class MountseaClient:
     async def wait(self, task_id: str, *, deadline: float | None = None) -> Task:
         """The task once it has ended. See `TaskHandle.wait`; follows docs.mountsea.ai/api-reference/suno/task."""
         return await self.task(task_id).wait(deadline=deadline)
+
+
+def _journal_settings(
+    journal: str | os.PathLike[str] | None, *, retry_failed: bool, accept_new_key: bool
+) -> JournalSettings | None:
+    if journal is not None:
+        return JournalSettings(path=check_journal(journal), retry_failed=retry_failed, accept_new_key=accept_new_key)
+    for name, wanted in (("retry_failed", retry_failed), ("accept_new_key", accept_new_key)):
+        if wanted:
+            raise ConfigurationError(f"{name}=True speaks of an earlier run: give its journal=, or leave it out")
+    return None
 
 
 def _checked_key(api_key: str | None) -> str:

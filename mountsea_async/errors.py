@@ -30,6 +30,9 @@ Only exception classes live here: no logic, no import of any other room.
     │       ├── DeadlineError           the caller's deadline passed
     │       ├── StalledError            no sign of life for too long
     │       └── AbandonedError          we were told to stop
+    ├── JournalError                    the journal can't be read or written
+    │   ├── JournalBusy                 another process works on it
+    │   └── JournalMismatch (UsageError)  other inputs, another key, another program's file
     └── BatchFailed                     raised by `BatchReport.raise_for_failures()`; carries the report
 
 `BatchFailed` is defined beside the report that it carries.
@@ -57,7 +60,7 @@ class MountseaError(Exception):
         self.task_id = task_id
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuild, (type(self), self.message, self.__dict__.copy())
+        return rebuild, (type(self), self.message, self.__dict__.copy())
 
     def about(self, task_id: str) -> Self:
         """Names the task that this error concerns, and returns the error."""
@@ -67,8 +70,8 @@ class MountseaError(Exception):
         return self
 
 
-def _rebuild(cls: type[MountseaError], message: str, fields: dict[str, Any]) -> MountseaError:
-    """Unpickles an error: keyword-only constructors are out of reach of the default."""
+def rebuild(cls: type[MountseaError], message: str, fields: dict[str, Any]) -> MountseaError:
+    """Makes an error anew, as it was when it was pickled or written down, without its keyword-only constructor."""
     error = cls.__new__(cls, message)
     error.args = (message,)
     error.__dict__.update(fields)
@@ -112,6 +115,26 @@ class InputError(UsageError):
 
 class ClientStateError(UsageError):
     """The client or session isn't open: used outside its `async with`, or from another event loop."""
+
+
+class JournalError(MountseaError):
+    """The journal can't be read or written.
+
+    Attributes:
+        path: The journal's file.
+    """
+
+    def __init__(self, message: str, *, path: str) -> None:
+        super().__init__(message)
+        self.path = path
+
+
+class JournalBusy(JournalError):  # noqa: N818 - the field's word for it
+    """Another process, or another batch of this one, works on the journal. Nothing was sent."""
+
+
+class JournalMismatch(JournalError, UsageError):  # noqa: N818 - as above
+    """The journal is not this batch's: other inputs, another key, a newer version. Nothing was sent."""
 
 
 class TransportError(MountseaError):

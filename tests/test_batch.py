@@ -241,8 +241,10 @@ async def test_an_unknown_outcome_is_never_sent_again_and_its_clip_is_not_lost(w
     assert states(report) == ["succeeded", "unknown", "succeeded"]
     assert w.ledger.posts(urls(3)[1]) == 1
     assert isinstance(report.items[1].error, UnknownOutcomeError)
-    assert report.items[1].clip is None
-    assert len(report.reconciliation.unattributed) == clips
+    assert report.items[1].evidence == ("elimination" if clips else None)
+    assert report.reconciliation.inferred == ((report.items[1].clip_id,) if clips else ())
+    assert report.items[1].reason == (None if clips else "absent")
+    assert report.reconciliation.unattributed == ()
     assert w.ledger.lost(report.audio_ids) == ()
     assert not report.ok
 
@@ -259,15 +261,15 @@ async def test_a_success_that_names_its_clip_late_is_asked_again(world) -> None:
     assert report.ok
 
 
-async def test_a_success_that_never_names_its_clip_is_unknown_and_its_clip_unattributed(world) -> None:
+async def test_a_success_that_never_names_its_clip_is_unknown_and_its_clip_is_told_by_elimination(world) -> None:
     w = await world(only_item(Fault(Outcome("blank"))))
     report = await w.client.upload_batch(urls(1))
     (item,) = report.items
     assert (item.state, item.reason) == (ItemState.UNKNOWN, "success_without_clip")
     assert isinstance(item.error, MissingClipError)
     assert item.error.task_id == item.task_id
-    assert len(report.reconciliation.unattributed) == 1
-    assert report.audio_ids == report.reconciliation.unattributed
+    assert (item.clip_id, item.evidence) == (w.ledger.clip_ids()[0], "elimination")
+    assert report.audio_ids == report.reconciliation.inferred == w.ledger.clip_ids()
 
 
 async def test_a_clip_that_lands_after_its_task_timed_out_is_listed(world) -> None:
@@ -276,7 +278,8 @@ async def test_a_clip_that_lands_after_its_task_timed_out_is_listed(world) -> No
     )
     report = await w.client.upload_batch(urls(2))
     assert states(report) == ["timed_out", "succeeded"]
-    assert len(report.reconciliation.unattributed) == 1
+    assert (report.items[0].reason, report.items[0].evidence) == ("late", "elimination")
+    assert report.reconciliation.inferred == (report.items[0].clip_id,)
     assert w.ledger.lost(report.audio_ids) == ()
 
 
@@ -546,7 +549,7 @@ async def test_an_id_that_can_be_none_leaves_its_item_unknown_and_disturbs_no_ot
     w = await world(only_item(Fault(Answer(201, json.dumps({"taskId": bad}), after_work=True), url="*-00001.mp3")))
     report = await w.client.upload_batch(urls(3))
     assert states(report) == ["succeeded", "unknown", "succeeded"]
-    assert len(report.reconciliation.unattributed) == 1
+    assert report.reconciliation.inferred == (report.items[1].clip_id,)
 
 
 async def test_a_report_can_be_pickled_and_copied(world) -> None:

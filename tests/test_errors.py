@@ -18,6 +18,7 @@ from mountsea_async.errors import (
     DeadlineError,
     InputError,
     InputProblem,
+    JournalError,
     MountseaError,
     NoAnswerError,
     NotSentError,
@@ -128,6 +129,8 @@ def an(kind: type[MountseaError]) -> MountseaError:
         return kind("what happened", problems=[InputProblem(3, "ftp://x", "no http")])
     if issubclass(kind, UnknownOutcomeError):
         return kind("what happened", cause=APIError("why", status=502, excerpt="bad", retry_after=1.0), task_id="t-1")
+    if issubclass(kind, JournalError):
+        return kind("what happened", path="batch.journal")
     if issubclass(kind, NotSubmittedError):
         return kind("what happened", reason="credits", cause=NotSentError("why"))
     return kind("what happened")

@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 from itertools import product
+from pathlib import Path
 
 import pytest
 
-from mountsea_async.upload.lifecycle import ENDS, TABLE, IllegalTransition, ItemState, Trigger, advance, path_to
+from mountsea_async.upload.lifecycle import (
+    ENDS,
+    TABLE,
+    IllegalTransition,
+    ItemState,
+    Trigger,
+    advance,
+    diagram,
+    path_to,
+)
 
 S, T = ItemState, Trigger
 EDGES = {
@@ -21,6 +31,14 @@ EDGES = {
     (S.SUBMITTED, T.FAIL): S.FAILED,
     (S.SUBMITTED, T.TIME_OUT): S.TIMED_OUT,
     (S.SUBMITTED, T.ABANDON): S.UNDETERMINED,
+    (S.NOT_SUBMITTED, T.RESUME): S.NEW,
+    (S.UNDETERMINED, T.RESUME): S.SUBMITTED,
+    (S.UNKNOWN, T.SUCCEED): S.SUCCEEDED,
+    (S.FAILED, T.SUCCEED): S.SUCCEEDED,
+    (S.TIMED_OUT, T.SUCCEED): S.SUCCEEDED,
+    (S.UNKNOWN, T.RETRY): S.NEW,
+    (S.FAILED, T.RETRY): S.NEW,
+    (S.TIMED_OUT, T.RETRY): S.NEW,
 }
 NON_EDGES = [pair for pair in product(S, T) if pair not in EDGES]
 
@@ -45,8 +63,22 @@ def test_no_edge_is_in_the_table_that_this_file_does_not_know(pair: tuple[ItemSt
     assert pair in EDGES
 
 
-def test_ends_are_exactly_the_states_that_nothing_leaves() -> None:
-    assert {state for state in S if not any(start is state for start, _ in TABLE)} == ENDS
+def test_an_end_is_left_only_by_a_later_run_on_the_callers_word_or_for_a_success() -> None:
+    for state in S:
+        leaving = {trigger for start, trigger in TABLE if start is state}
+        assert (leaving <= {T.RESUME, T.RETRY, T.SUCCEED}) is (state in ENDS)
+
+
+def test_what_may_have_been_paid_for_is_sent_again_only_on_the_callers_word() -> None:
+    assert {start for (start, trigger) in TABLE if trigger is T.RESUME} == {S.NOT_SUBMITTED, S.UNDETERMINED}
+    assert not any(after is S.NEW for (start, trigger), after in TABLE.items() if start in ENDS - {S.NOT_SUBMITTED}
+                   and trigger is not T.RETRY)  # fmt: skip
+
+
+def test_the_readmes_diagram_is_drawn_from_the_table() -> None:
+    readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    assert f"```mermaid\n{diagram()}```\n" in readme
+    assert all(f"{start} --> {after}: {trigger}\n" in diagram() for (start, trigger), after in TABLE.items())
 
 
 def test_nothing_is_sent_again_after_its_outcome_became_unknown() -> None:
@@ -56,8 +88,8 @@ def test_nothing_is_sent_again_after_its_outcome_became_unknown() -> None:
 
 
 def test_success_comes_only_from_the_items_own_accepted_task() -> None:
-    assert [start for (start, _), after in TABLE.items() if after is S.SUCCEEDED] == [S.SUBMITTED]
-    assert [start for (start, _), after in TABLE.items() if after is S.SUBMITTED] == [S.SUBMITTING]
+    assert {trigger for (_, trigger), after in TABLE.items() if after is S.SUCCEEDED} == {T.SUCCEED}
+    assert [start for (start, _), after in TABLE.items() if after is S.SUBMITTED] == [S.SUBMITTING, S.UNDETERMINED]
 
 
 @pytest.mark.parametrize("goal", S, ids=name)

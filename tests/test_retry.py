@@ -24,7 +24,15 @@ from mountsea_async.errors import (
     UnexpectedAnswerError,
     UnknownOutcomeError,
 )
-from mountsea_async.wire.retry import BUSY_FACTOR, free_is_final, full_jitter, paid_is_final, retrying
+from mountsea_async.wire.retry import (
+    BUSY_FACTOR,
+    THROTTLED,
+    TRANSIENT,
+    free_is_final,
+    full_jitter,
+    paid_is_final,
+    retrying,
+)
 
 
 def dice(seed: int = 0) -> random.Random:
@@ -49,6 +57,10 @@ FAILURES = [
     (NotFoundError("404", status=404), False, False),
     (RateLimitedError("429", status=429), False, False),
 ]
+
+
+def free_of_charge(tokens: int) -> bool:
+    return True
 
 
 def name(value: object) -> str:
@@ -113,7 +125,7 @@ async def test_tries_are_counted_with_the_first(tries: int) -> None:
         calls += 1
         raise UNSENT
 
-    again = retrying(RetryPolicy(max_tries=tries), dice(0), paid_is_final, told.append)(fail)
+    again = retrying(RetryPolicy(max_tries=tries), dice(0), paid_is_final, free_of_charge, told.append)(fail)
     with pytest.raises(NotSentError):
         await again()
     assert (calls, len(told)) == (tries, tries - 1)
@@ -130,7 +142,7 @@ async def test_what_is_final_is_tried_once(error: MountseaError, paid: bool, fre
             raise error
 
         with pytest.raises(type(error)) as caught:
-            await retrying(RetryPolicy(max_tries=3), dice(0), is_final, lambda _: None)(fail)()
+            await retrying(RetryPolicy(max_tries=3), dice(0), is_final, free_of_charge, lambda _: None)(fail)()
         assert caught.value is error
         assert calls == (3 if repeats else 1)
 
@@ -144,7 +156,7 @@ async def test_what_succeeds_in_the_end_is_a_success() -> None:
             raise step
         return step
 
-    again = retrying(RetryPolicy(), dice(0), paid_is_final, lambda _: None)(answer)
+    again = retrying(RetryPolicy(), dice(0), paid_is_final, free_of_charge, lambda _: None)(answer)
     assert await again() == "fine"
 
 
@@ -158,7 +170,7 @@ async def test_an_error_that_is_not_ours_is_never_tried_again(error: Exception) 
         raise error
 
     with pytest.raises(type(error)):
-        await retrying(RetryPolicy(), dice(0), free_is_final, lambda _: None)(fail)()
+        await retrying(RetryPolicy(), dice(0), free_is_final, free_of_charge, lambda _: None)(fail)()
     assert calls == 1
 
 
@@ -169,7 +181,7 @@ async def test_calls_side_by_side_count_their_own_tries() -> None:
         calls[who] = calls.get(who, 0) + 1
         raise UNSENT
 
-    again = retrying(RetryPolicy(max_tries=4), dice(0), paid_is_final, lambda _: None)(fail)
+    again = retrying(RetryPolicy(max_tries=4), dice(0), paid_is_final, free_of_charge, lambda _: None)(fail)
     results = await asyncio.gather(again("a"), again("b"), return_exceptions=True)
     assert [type(result) for result in results] == [NotSentError, NotSentError]
     assert calls == {"a": 4, "b": 4}
@@ -179,8 +191,28 @@ async def test_a_wait_can_be_cancelled() -> None:
     async def fail() -> None:
         raise NoAccountError("busy", status=503, retry_after=100)
 
-    waiting = asyncio.create_task(retrying(RetryPolicy(), dice(0), paid_is_final, lambda _: None)(fail)())
+    waiting = asyncio.create_task(
+        retrying(RetryPolicy(), dice(0), paid_is_final, free_of_charge, lambda _: None)(fail)()
+    )
     await asyncio.sleep(1)
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting
+
+
+async def test_a_retry_that_cannot_be_paid_for_is_not_made() -> None:
+    asked, calls = list[int](), 0
+
+    def pay(tokens: int) -> bool:
+        asked.append(tokens)
+        return len(asked) < 3
+
+    async def fail() -> None:
+        nonlocal calls
+        calls += 1
+        raise UNSENT if calls == 1 else BUSY
+
+    with pytest.raises(NoAccountError):
+        await retrying(RetryPolicy(max_tries=20), dice(0), paid_is_final, pay, lambda _: None)(fail)()
+    assert asked == [TRANSIENT, THROTTLED, THROTTLED]
+    assert calls == 3

@@ -446,11 +446,11 @@ async def test_a_session_in_another_event_loop_says_so(world) -> None:
 
 
 async def test_a_clip_that_lands_between_two_checks_is_found_by_the_second(world) -> None:
-    w = await world(Behaviour(durations=Fixed(5), faults=(Fault(Outcome("late", duration=1, late_after=60)),)))
+    w = await world(Behaviour(durations=Fixed(5), faults=(Fault(Outcome("late", duration=1, late_after=400)),)))
     async with w.client.upload_session() as session:
         await session.upload_all(urls(2))
         assert session.report.audio_ids == ()
-        await asyncio.sleep(100)
+        await asyncio.sleep(500)
     assert w.ledger.lost(session.report.audio_ids) == ()
     assert len(session.report.audio_ids) == 2
 

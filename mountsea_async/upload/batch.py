@@ -8,24 +8,32 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import attrs
 
-from ..errors import MountseaError
+from ..errors import JournalError, MountseaError
 from ..models import Clip, UploadItem
 from ..redact import shown_url
-from .events import Event, ItemChanged
-from .lifecycle import ENDS, ItemState, advance
-from .report import ItemReport, utc
+from .events import ClipsListed, Event, ItemChanged, ItemSettled, Paused, SessionOpened, SubmitsStopped
+from .lifecycle import ENDS, ItemState, Trigger, advance
+from .reconcile import Attribution, Owner, Reconciliation, reconcile
+from .report import BatchReport, ItemReport, Stats, utc
 
 __all__ = ["Batch", "EventLog", "Item"]
 
 
 @attrs.define(eq=False)
 class Item:
-    """One entry of the input. Only `Batch.apply` changes what follows `twins`."""
+    """One entry of the input. Only `Batch.apply` changes what follows `twins`.
+
+    Attributes:
+        last: The event that changed its state last.
+        open_requests: Requests for it of which a clip may come, or may have come.
+        since: The event with which the first of them was about to be sent.
+        until: The event with which they settled.
+    """
 
     index: int
     key: str | None
@@ -41,40 +49,79 @@ class Item:
     attempts: int = 0
     submitted_at: float | None = None
     ended_at: float | None = None
+    resubmits: int = 0
+    last: int = -1
+    open_requests: int = 0
+    since: int = -1
+    until: int | None = None
+
+    @property
+    def upload(self) -> bool:
+        """Whether it is an upload of its own, not a repetition that shares an earlier one's."""
+        return self.duplicate_of is None
 
     @property
     def ended(self) -> bool:
         """Whether this run does nothing more for it."""
         return self.state in ENDS
 
-    def report(self) -> ItemReport:
-        """The item as it stands."""
+    def report(self, verdict: Attribution | None = None) -> ItemReport:
+        """The item as it stands, with what the session's list says of it."""
+        clip, reason = self.clip, self.reason
+        candidates: tuple[str, ...] = ()
+        if clip is None and verdict is not None:
+            owner = self.index if self.duplicate_of is None else self.duplicate_of
+            candidates = verdict.candidates.get(owner, ())
+            inferred = verdict.inferred.get(owner) if self.ended else None
+            clip = Clip(inferred) if inferred is not None else None
+            reason = reason or self._without_clip(landed=clip is not None, candidates=bool(candidates))
         return ItemReport(
             index=self.index,
             key=self.key,
             audio_url=shown_url(self.audio_url),
             state=self.state,
-            reason=self.reason,
-            evidence="task" if self.clip else None,
+            reason=reason,
+            evidence=None if clip is None else "task" if self.clip else "elimination",
+            candidates=candidates,
             task_id=self.task_id,
-            clip=self.clip,
+            clip=clip,
             error=self.error,
             attempts=self.attempts,
+            resubmits=self.resubmits,
             duplicate_of=self.duplicate_of,
             metadata=self.metadata,
             submitted_at=utc(self.submitted_at),
             ended_at=utc(self.ended_at),
         )
 
+    def _without_clip(self, *, landed: bool, candidates: bool) -> str | None:
+        """The word for an item that its own task has given no clip."""
+        if self.state in (ItemState.FAILED, ItemState.TIMED_OUT):
+            return "late" if landed else None
+        if self.state is not ItemState.UNKNOWN or landed:
+            return None
+        return "ambiguous" if candidates else "absent" if self.until is not None else None
+
 
 class Batch:
-    """All items of a session, and how many are in each state."""
+    """All items of a session, how many are in each state, and what the session's list has brought."""
 
     def __init__(self) -> None:
         self.items: list[Item] = []
         self.counts: Counter[ItemState] = Counter()
         self.uploads_ended = 0
+        self.session_id: str | None = None
+        self.adopted = False
+        self.earlier: tuple[str, ...] = ()
+        self.listed: dict[str, int] | None = None
+        self.stopped: str | None = None
+        self.stop_error: MountseaError | None = None
+        self.pauses = 0
+        self._repeated: dict[str, None] = {}
+        self._unreadable = 0
         self._by_url: dict[str, Item] = {}
+        self._events = 0
+        self._verdict: tuple[int, Reconciliation, Attribution] | None = None
 
     def add(self, entry: UploadItem, *, keep_duplicates: bool) -> tuple[Item, Item | None]:
         """Takes in one entry.
@@ -85,6 +132,10 @@ class Batch:
         original = None if keep_duplicates else self._by_url.get(entry.audio_url)
         if original is not None and original.state in _REPEATABLE:
             original = None
+        return self.put(entry, original), original
+
+    def put(self, entry: UploadItem, original: Item | None = None) -> Item:
+        """Takes in one entry whose place is known: an upload of its own, or one that shares that of `original`."""
         item = Item(len(self.items), entry.key, entry.audio_url, entry.metadata)
         if original is None:
             self._by_url[entry.audio_url] = item
@@ -93,47 +144,131 @@ class Batch:
             original.twins.append(item)
         self.items.append(item)
         self.counts[item.state] += 1
-        return item, original
+        return item
+
+    def superseded(self, item: Item) -> bool:
+        """Whether the same URL was handed in again since, as an upload of its own."""
+        return self._by_url[item.audio_url] is not item
+
+    def uploads(self) -> Iterator[Item]:
+        """The items that are uploads of their own."""
+        return (item for item in self.items if item.upload)
 
     @property
     def unfinished(self) -> int:
         """Items that have not come to an end."""
         return len(self.items) - sum(self.counts[state] for state in ENDS)
 
-    def reports(self) -> tuple[ItemReport, ...]:
-        """All items as they stand; those whose tasks have named the same clip are marked."""
-        named = Counter(item.clip.id for item in self.items if item.clip and item.duplicate_of is None)
-        return tuple(
-            attrs.evolve(item.report(), reason="duplicate_clip")
-            if item.clip and named[item.clip.id] > 1
-            else item.report()
-            for item in self.items
+    def odd(self, repeated: Iterable[str], unreadable: int) -> bool:
+        """Whether these oddities of the session's list are new."""
+        return unreadable != self._unreadable or any(audio_id not in self._repeated for audio_id in repeated)
+
+    def verdict(self) -> tuple[Reconciliation, Attribution]:
+        """What the session's list says of the items as they stand."""
+        if self._verdict is None or self._verdict[0] != self._events:
+            verdict, attribution = reconcile(
+                [item.clip.id for item in self.uploads() if item.clip],
+                self.listed,
+                earlier=self.earlier,
+                owners=self._owners(),
+                repeated=self._repeated,
+                unreadable=self._unreadable,
+            )
+            self._verdict = self._events, verdict, attribution
+        return self._verdict[1:]
+
+    def _owners(self) -> Iterator[Owner]:
+        for item in self.uploads():
+            # Of a succeeded item's requests one has brought its clip; another may have brought one, too.
+            if item.open_requests > (item.clip is not None):
+                yield Owner(item.index, item.since, item.until, complete=item.clip is not None)
+
+    def report(self, stats: Stats | None = None, journal_error: JournalError | None = None) -> BatchReport:
+        """The batch as it stands; items whose tasks have named the same clip are marked.
+
+        Args:
+            stats: What the run took; None: as far as the events tell.
+            journal_error: Why the journal could not be written.
+        """
+        verdict, attribution = self.verdict()
+        named = Counter(item.clip.id for item in self.uploads() if item.clip)
+        return BatchReport(
+            session_id=self.session_id,
+            items=tuple(
+                attrs.evolve(item.report(attribution), reason="duplicate_clip")
+                if item.clip and named[item.clip.id] > 1
+                else item.report(attribution)
+                for item in self.items
+            ),
+            reconciliation=verdict,
+            stats=stats or Stats(submits=sum(item.attempts for item in self.uploads()), pauses=self.pauses),
+            stopped=self.stopped if self.counts[ItemState.NOT_SUBMITTED] else None,
+            journal_error=journal_error,
         )
 
     def apply(self, event: Event) -> None:
-        """The one function that changes an item.
+        """The one function that changes an item, and all else that the events tell.
 
         Raises:
             IllegalTransition: The table of `lifecycle.py` doesn't know the event's transition.
         """
-        if not isinstance(event, ItemChanged):
-            return
-        item = self.items[event.index]
+        self._events += 1
+        match event:
+            case ItemChanged():
+                self._change(self.items[event.index], event)
+            case ItemSettled():
+                self.items[event.index].until = event.seq
+            case ClipsListed():
+                self.listed = {} if self.listed is None else self.listed
+                for audio_id in event.audio_ids:
+                    self.listed.setdefault(audio_id, event.seq)
+                self._repeated |= dict.fromkeys(event.repeated)
+                self._unreadable = event.unreadable
+            case SessionOpened():
+                self.session_id, self.adopted, self.earlier = event.session_id, event.adopted, event.earlier
+                self.stopped = self.stop_error = None
+            case SubmitsStopped():
+                self.stopped, self.stop_error = event.reason, event.error
+            case Paused():
+                self.pauses += 1
+
+    def _change(self, item: Item, event: ItemChanged) -> None:
         state = advance(item.state, event.trigger)
         self.counts[item.state] -= 1
         self.counts[state] += 1
         item.state = state
+        item.last = event.seq
         item.reason = event.reason or item.reason
         item.task_id = event.task_id or item.task_id
         item.clip = event.clip or item.clip
         item.error = event.error
+        self._count_requests(item, event)
         if state is ItemState.SUBMITTING:
             item.attempts += 1
         elif state is ItemState.SUBMITTED:
-            item.submitted_at = event.at
+            item.submitted_at = item.submitted_at or event.at
         elif state in ENDS:
             item.ended_at = event.at
-            self.uploads_ended += item.duplicate_of is None
+            self.uploads_ended += item.upload and event.previous not in ENDS
+
+    def _count_requests(self, item: Item, event: ItemChanged) -> None:
+        """Keeps in mind which requests of an item may have brought a clip."""
+        match event.trigger:
+            case Trigger.INTEND:
+                if item.until is not None:
+                    item.open_requests, item.until = 0, None
+                if not item.open_requests:
+                    item.since = event.seq
+                item.open_requests += 1
+            case Trigger.RELEASE | Trigger.REJECT:
+                item.open_requests -= 1
+            case Trigger.SUCCEED:
+                item.reason = None
+            case Trigger.RESUME:
+                item.reason = item.ended_at = None
+            case Trigger.RETRY:
+                item.reason = item.ended_at = item.task_id = item.submitted_at = None
+                item.resubmits += 1
 
 
 _REPEATABLE = frozenset({ItemState.FAILED, ItemState.NOT_SUBMITTED})

@@ -9,26 +9,39 @@ from typing import TypeAlias
 
 import attrs
 
-from ..errors import MountseaError
+from ..errors import JournalError, MountseaError
 from ..models import Clip
 from .lifecycle import ItemState, Trigger
 
-__all__ = ["Event", "ItemChanged", "Paused", "Reconciled", "SessionClosed", "SessionOpened", "SubmitsStopped"]
+__all__ = [
+    "ClipsListed",
+    "Event",
+    "ItemChanged",
+    "ItemSettled",
+    "JournalFailed",
+    "Paused",
+    "Reconciled",
+    "SessionClosed",
+    "SessionOpened",
+    "SubmitsStopped",
+]
 
 
 @attrs.frozen
 class SessionOpened:
-    """The session is bound to an account.
+    """The session is bound to an account; or, in a run that resumes a journal, goes on.
 
     Attributes:
         session_id: The service's id of it.
-        adopted: Whether it existed before.
+        adopted: Whether it existed before the batch.
+        earlier: The clips that it held before the batch.
     """
 
     seq: int
     at: float
     session_id: str
     adopted: bool
+    earlier: tuple[str, ...] = ()
 
 
 @attrs.frozen
@@ -89,6 +102,38 @@ class SubmitsStopped:
 
 
 @attrs.frozen
+class ClipsListed:
+    """The session's list of clips was read for the first time, or held something new.
+
+    Attributes:
+        audio_ids: The ids that no reading before had brought, in the list's order.
+        repeated: Ids that the list held more than once.
+        unreadable: How many of its entries were no ids.
+    """
+
+    seq: int
+    at: float
+    audio_ids: tuple[str, ...] = ()
+    repeated: tuple[str, ...] = ()
+    unreadable: int = 0
+
+
+@attrs.frozen
+class ItemSettled:
+    """Of an item that ended without a clip none is expected any more: what could appear has appeared.
+
+    Attributes:
+        index: The item's place in the input, from 0.
+        key: The caller's own name for it.
+    """
+
+    seq: int
+    at: float
+    index: int
+    key: str | None
+
+
+@attrs.frozen
 class Reconciled:
     """The session's list of clips was compared with the items.
 
@@ -97,6 +142,7 @@ class Reconciled:
         matched: How many clips are in both.
         missing: How many of the items' clips are not in the list.
         unattributed: How many ids of the list belong to no item.
+        inferred: How many belong to an item by elimination.
     """
 
     seq: int
@@ -105,6 +151,20 @@ class Reconciled:
     matched: int
     missing: int
     unattributed: int
+    inferred: int = 0
+
+
+@attrs.frozen
+class JournalFailed:
+    """The journal can't be written: nothing more is submitted; what was submitted goes on in memory.
+
+    Attributes:
+        error: Why.
+    """
+
+    seq: int
+    at: float
+    error: JournalError
 
 
 @attrs.frozen
@@ -115,4 +175,14 @@ class SessionClosed:
     at: float
 
 
-Event: TypeAlias = SessionOpened | ItemChanged | Paused | SubmitsStopped | Reconciled | SessionClosed
+Event: TypeAlias = (
+    SessionOpened
+    | ItemChanged
+    | ItemSettled
+    | Paused
+    | SubmitsStopped
+    | ClipsListed
+    | Reconciled
+    | JournalFailed
+    | SessionClosed
+)

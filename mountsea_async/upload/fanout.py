@@ -1,7 +1,7 @@
 """The items on their way: one coroutine an item submits it under the semaphore and then polls its task.
 
 Owns every item task and ends every one of them. What it does not know: where the session came from, which is
-`session.py`'s, and deadlines and the final check, which are `closing.py`'s.
+`session.py`'s, deadlines, which are `closing.py`'s, and what the session's list says, which is `settling.py`'s.
 """
 
 from __future__ import annotations
@@ -9,15 +9,19 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 
 import attrs
 
 from ..config import ClientConfig
 from ..errors import (
     AuthenticationError,
+    JournalError,
     MissingClipError,
     MountseaError,
+    NoAccountError,
+    NotSentError,
     TaskFailedError,
     TaskLostError,
     TaskTimedOutError,
@@ -31,8 +35,9 @@ from ..wire.protocol import Request
 from . import reasons
 from .batch import Item
 from .events import Paused, SubmitsStopped
+from .gate import SubmitGate
 from .lifecycle import ItemState, Trigger, path_to
-from .polling import Delays
+from .polling import Delays, outage_delay
 from .record import Record
 from .tasks import Follower, Sighting, clip_of
 
@@ -46,8 +51,16 @@ LOST_IN_A_ROW = 8
 each may cost credits for nothing. What was in flight together and is lost together counts as one accident."""
 
 
+ACCOUNT_PATIENCE = 120.0
+"""So many seconds may the session's account be unavailable: it can't be replaced."""
+
+
 class _Stopped(Exception):  # noqa: N818 - ends a call; not an error
     """Nothing more is to be submitted. Never leaves this module."""
+
+
+class _Held(Exception):  # noqa: N818 - as above
+    """Submits were held up since this one's turn came. Never leaves this module."""
 
 
 class Fanout:
@@ -79,9 +92,12 @@ class Fanout:
         self._unwanted: set[Item] = set()
         self.record = record
         self.batch = record.batch
+        self.gate = SubmitGate()
+        self.on_hole: Callable[[Item], None] = lambda item: None
         self.crash: BaseException | None = None
-        self.stopped: str | None = None
-        self._stop_error: MountseaError | None = None
+        self._outage_error: MountseaError | None = None
+        self._outage_since = 0.0
+        self._outages = 0
         self._winding: str | None = None
         self._cut = False
         self._lost_since: float | None = None
@@ -89,22 +105,41 @@ class Fanout:
         self.submits = self.polls = self.poll_errors = self.pauses = 0
         self.key_refused_since: float | None = None
 
+    @property
+    def stopped(self) -> str | None:
+        """Why nothing more is submitted; None while it is."""
+        return self.batch.stopped
+
+    @property
+    def outage(self) -> str | None:
+        """The word for why no submit gets through at the moment; None if it does."""
+        return protocol.stops_submits(self._outage_error)
+
+    @property
+    def busy(self) -> bool:
+        """Whether anything is on its way."""
+        return bool(self._tasks)
+
     # ------------------------------------------------------------------------------------------------ starting
-    def start(self, session_id: str, entries: Iterable[UploadItem], *, keep_duplicates: bool) -> list[Item]:
+    def start(self, entries: Iterable[UploadItem], *, keep_duplicates: bool) -> list[Item]:
         """Puts entries in flight. Returns their items, in order."""
         if not self.batch.unfinished:
             self.record.wake_up()
-        return [self._start(session_id, entry, keep_duplicates=keep_duplicates) for entry in entries]
+        return [self._start(entry, keep_duplicates=keep_duplicates) for entry in entries]
 
-    def _start(self, session_id: str, entry: UploadItem, *, keep_duplicates: bool) -> Item:
-        item, original = self.batch.add(entry, keep_duplicates=keep_duplicates)
+    def _start(self, entry: UploadItem, *, keep_duplicates: bool) -> Item:
+        item, original = self.record.add(entry, keep_duplicates=keep_duplicates)
         if original is not None:
             self._join(item, original)
-        elif self.stopped is not None:
+        else:
+            self._launch(item)
+        return item
+
+    def _launch(self, item: Item) -> None:
+        if self.stopped is not None and item.state is ItemState.NEW:
             self.skip(item)
         else:
-            self._tasks[item] = asyncio.get_running_loop().create_task(self._run(session_id, item))
-        return item
+            self._tasks[item] = asyncio.get_running_loop().create_task(self._run(item))
 
     def _join(self, item: Item, original: Item) -> None:
         """Takes a duplicate to where the upload that it shares has got."""
@@ -115,6 +150,27 @@ class Fanout:
             facts = {"task_id": original.task_id, "clip": original.clip, "error": original.error}
             self.record.change_one(item, path[-1], reason=original.reason, **facts)
 
+    def resume(self, *, keep_duplicates: bool) -> None:
+        """Goes on with items of an earlier run, wherever it left them. What has ended stays as it is."""
+        self.record.wake_up()
+        for item in tuple(self.batch.uploads()):
+            state = item.state
+            if state is ItemState.SUBMITTING:
+                self.record.change(item, Trigger.LOSE, reason="interrupted", error=reasons.cut_short("interrupted"))
+            elif state is ItemState.UNDETERMINED or (
+                state is ItemState.NOT_SUBMITTED and (keep_duplicates or not self.batch.superseded(item))
+            ):
+                self.record.change(item, Trigger.RESUME)
+            if item.state is ItemState.UNKNOWN and item.open_requests and item.until is None:
+                self.on_hole(item)
+            elif not item.ended:
+                self._launch(item)
+
+    def submit_again(self, item: Item) -> None:
+        """Sends an item a second time, on the caller's word."""
+        self.record.change(item, Trigger.RETRY)
+        self._launch(item)
+
     def tasks_of(self, items: Iterable[Item]) -> list[asyncio.Task[None]]:
         """The tasks that items wait for: their own, or that of the upload they share."""
         originals = (self._original(item) for item in items)
@@ -124,48 +180,81 @@ class Fanout:
         return item if item.duplicate_of is None else self.batch.items[item.duplicate_of]
 
     # ------------------------------------------------------------------------------------------- one item's way
-    async def _run(self, session_id: str, item: Item) -> None:
+    async def _run(self, item: Item) -> None:
         try:
-            if await self._submit(session_id, item):
+            if item.state is ItemState.SUBMITTED or await self._submit(item):
                 await self._poll(item)
-        except Exception as crash:
-            # A bug of ours: nothing is guessed from here on, and whoever waits for the items is told.
-            self.crash = self.crash or crash
-            self.stop("stopped")
-            logger.exception("item.crashed", extra={"index": item.index})
+        except Exception as crash:  # noqa: BLE001 - as `fail` says
+            self.fail(crash)
         except asyncio.CancelledError:
             self._let_go(item)  # by us it has ended already; but others may cancel every task there is
             raise
         finally:
             self._tasks.pop(item, None)
 
-    async def _submit(self, session_id: str, item: Item) -> bool:
+    async def _submit(self, item: Item) -> bool:
         """Returns whether there is a task to poll."""
-        submission = _Submission(self, session_id, item)
-        try:
-            task_id = await self._caller.submit(submission, self._submits)
-        except _Stopped:
-            return False
-        except UnknownOutcomeError as error:
-            self.record.change(item, Trigger.LOSE, error=error)
-            self._stop_if_it_concerns_all(error)
-            self._note_loss(submission.began, error)
-            return False
-        except MountseaError as error:
-            self._turned_away(item, error)
-            return False
+        submission = _Submission(self, item)
+        while True:
+            await self.gate.turn(item)
+            try:
+                task_id = await self._caller.submit(submission, self._submits)
+            except _Held:
+                continue
+            except _Stopped:
+                return False
+            except UnknownOutcomeError as error:
+                self._lose(item, submission.began, error)
+                return False
+            except MountseaError as error:
+                if self._outage(error):
+                    continue
+                self._turned_away(item, error)
+                return False
+            finally:
+                self.gate.leave(item)
+            return await self._accepted(item, task_id)
+
+    async def _accepted(self, item: Item, task_id: str) -> bool:
         self._lost_since, self._lost = None, 0
+        self._outage_error, self._outages = None, 0
+        if not self.gate.closed:
+            self.gate.widen()
         self.record.change(item, Trigger.ACCEPT, task_id=task_id)
         if self._winding is not None:
             self._abandon(item)
-        return self._winding is None
+            return False
+        # It was paid for: where the journal can't be written it is followed all the same.
+        with suppress(JournalError):
+            await self.record.durable()
+        return True
 
-    def _note_loss(self, began: float, error: UnknownOutcomeError) -> None:
+    def _lose(self, item: Item, began: float, error: UnknownOutcomeError) -> None:
+        self.record.change(item, Trigger.LOSE, error=error)
+        self._stop_if_it_concerns_all(error)
         if self._lost_since is None:
             self._lost_since = self.record.now()
         self._lost += began >= self._lost_since
         if self._lost >= LOST_IN_A_ROW:
             self.stop("no_answers", error)
+        self.on_hole(item)
+
+    def _outage(self, error: MountseaError) -> bool:
+        """Whether submits are to go on one at a time: the service can't be reached, or has no account just now."""
+        if not isinstance(error, NotSentError | NoAccountError) or getattr(error, "permanent", False):
+            return False
+        now, patience = self.record.now(), self._config.retry.patience
+        if self._outage_error is None:
+            self._outage_since = now
+        self._outage_error = error
+        if isinstance(error, NoAccountError):
+            patience = min(patience, ACCOUNT_PATIENCE)
+        if self.stopped is not None or now - self._outage_since >= patience:
+            return False
+        self._outages += 1
+        if not self.gate.closed:
+            self.gate.narrow(outage_delay(self._config.retry, self._outages, self._rng.random()))
+        return True
 
     def _turned_away(self, item: Item, error: MountseaError) -> None:
         if not self._stop_if_it_concerns_all(error):
@@ -190,6 +279,7 @@ class Fanout:
             self.record.change(item, Trigger.ABANDON, reason="task_lost", error=error)
         except MissingClipError as error:
             self.record.change(item, Trigger.BLANK, reason="success_without_clip", error=error)
+            self.on_hole(item)
         except TaskTimedOutError as error:
             self.record.change(item, Trigger.TIME_OUT, error=error)
         except TaskFailedError as error:
@@ -225,12 +315,17 @@ class Fanout:
         """No more submits; what was submitted goes on. What was never sent ends here."""
         if self.stopped is not None:
             return
-        self.stopped, self._stop_error = reason, error
         self.record.emit(SubmitsStopped, reason=reason, error=error)
         for item, task in list(self._tasks.items()):
             if item.state is ItemState.NEW:
                 self.skip(item)
                 task.cancel()
+
+    def fail(self, crash: Exception) -> None:
+        """A bug of ours: nothing is guessed from here on, and whoever waits for the items is told."""
+        self.crash = self.crash or crash
+        self.stop("stopped")
+        logger.error("session.crashed", exc_info=crash)
 
     def withdraw(self, items: Sequence[Item]) -> None:
         """Takes back what its callers no longer want and what was not sent yet; shared uploads when none wants them."""
@@ -244,7 +339,7 @@ class Fanout:
 
     def skip(self, item: Item, reason: str | None = None) -> None:
         """Ends an item that was never accepted, for a reason of its own or for that of the stop."""
-        why, cause = (reason, None) if reason else (self.stopped or "stopped", self._stop_error)
+        why, cause = (reason, None) if reason else (self.stopped or "stopped", self.batch.stop_error)
         self.record.change(item, Trigger.SKIP, reason=why, error=reasons.not_submitted(why, cause))
 
     def _abandon(self, item: Item) -> None:
@@ -268,7 +363,7 @@ class Fanout:
         A cancel in the meantime cuts the grace short.
         """
         self._winding = self._winding or reason
-        self.stop(reason)
+        self.stop(reason, self._outage_error or self._caller.refusal)
         for item, task in list(self._tasks.items()):
             if item.state is ItemState.SUBMITTED:
                 self._abandon(item)
@@ -313,23 +408,37 @@ class _Submission:
     """One item's ear at the caller: turns what happens to its request into transitions."""
 
     fanout: Fanout
-    session_id: str
     item: Item
     began: float = 0.0
 
     async def sending(self) -> Request:
-        if self.fanout.stopped is not None:
+        fanout, record = self.fanout, self.fanout.record
+        if fanout.stopped is not None:
             raise _Stopped
-        self.fanout.record.change(self.item, Trigger.INTEND)
-        self.fanout.submits += 1
-        self.began = self.fanout.record.now()
-        return protocol.submit_item(self.session_id, self.item.audio_url)
+        if not fanout.gate.admits(self.item):
+            raise _Held
+        record.change(self.item, Trigger.INTEND)
+        try:
+            await record.durable()
+        except JournalError as error:
+            fanout.stop("journal", error)
+        if record.batch.stopped is not None:  # meanwhile; nothing was sent
+            self.release()
+            raise _Stopped
+        fanout.submits += 1
+        self.began = record.now()
+        return protocol.submit_item(fanout.batch.session_id or "", self.item.audio_url)
 
     def not_accepted(self, error: MountseaError) -> None:
+        self.release(error)
+        if self.fanout.stopped is not None:
+            raise _Stopped
+
+    def release(self, error: MountseaError | None = None) -> None:
+        """The request has provably cost nothing."""
         self.fanout.record.change(self.item, Trigger.RELEASE, error=error)
         if self.fanout.stopped is not None:
             self.fanout.skip(self.item)
-            raise _Stopped
 
     def cut(self, *, unsent: bool) -> None:
         self.fanout.cut(self.item, unsent=unsent)

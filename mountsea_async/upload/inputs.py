@@ -6,12 +6,14 @@ Pure: parses URLs, resolves nothing.
 from __future__ import annotations
 
 import ipaddress
+import os
 import re
 import socket
 import sys
 import unicodedata
 import warnings
 from collections.abc import AsyncIterable, Iterable
+from pathlib import Path
 from typing import Any, TypeAlias
 from urllib.parse import SplitResult, urlsplit
 
@@ -26,7 +28,9 @@ __all__ = [
     "check_concurrency",
     "check_deadline",
     "check_entries",
+    "check_journal",
     "collect",
+    "refused",
     "warn_of_duplicates",
 ]
 
@@ -37,6 +41,7 @@ MAX_URL = 8000
 _LISTED = 5
 _PRIVATE_NAMES = ("localhost", "local", "internal", "lan", "home.arpa", "localdomain", "intranet")
 _UNSAFE = re.compile(r"[\x00-\x20\x7f-\xa0\u2028\u2029\ud800-\udfff\\<>\"`{}|^]")
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
 _NUMERIC_HOST = re.compile(r"(?:0x[0-9a-f]*|\d+)(?:\.(?:0x[0-9a-f]*|\d+))*\.?", re.ASCII)
 _HOST_NAME = re.compile(r"(?!-)[\w-]{1,63}(?<!-)(?:\.(?!-)[\w-]{1,63}(?<!-))*\.?")
 
@@ -85,7 +90,7 @@ def check_entries(entries: list[Any], *, allow_private: bool) -> tuple[UploadIte
             problems.append(InputProblem(index, _shown(item.audio_url), problem))
         items.append(item)
     if problems:
-        raise InputError(_message(problems, len(items)), problems=problems)
+        raise refused(problems, len(items))
     return tuple(items)
 
 
@@ -94,6 +99,8 @@ def _key_problem(key: Any, index: int, keys: dict[str, int]) -> str | None:
         return None
     if not isinstance(key, str) or not key:
         return f"key {key!r} is no text: give a non-empty string, or none"
+    if _SURROGATE.search(key):
+        return f"key {key!r} holds half a character: give a whole text"
     if (first := keys.setdefault(key, index)) != index:
         return f"key {key!r} is already that of entry {first}: keys name one entry each"
     return None
@@ -103,11 +110,13 @@ def _shown(value: Any) -> str:
     return redact.shown_url(value) if isinstance(value, str) else redact.shown_text(repr(value))[:80]
 
 
-def _message(problems: list[InputProblem], total: int) -> str:
+def refused(problems: list[InputProblem], total: int) -> InputError:
+    """The error of a batch with entries that can't be uploaded."""
     lines = [f"entry {p.index} ({p.value!r}): {p.problem}" for p in problems[:_LISTED]]
     if len(problems) > _LISTED:
         lines.append(f"and {len(problems) - _LISTED} more; see .problems")
-    return f"{len(problems)} of {total} entries can't be uploaded, so nothing was sent:\n  " + "\n  ".join(lines)
+    message = f"{len(problems)} of {total} entries can't be uploaded, so nothing was sent:\n  " + "\n  ".join(lines)
+    return InputError(message, problems=problems)
 
 
 def warn_of_duplicates(entries: tuple[UploadItem, ...]) -> None:
@@ -129,6 +138,21 @@ def _depth_of_caller() -> int:
     while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == package:
         depth, frame = depth + 1, frame.f_back
     return depth - 1
+
+
+def check_journal(journal: str | os.PathLike[str]) -> Path:
+    """The path of a journal, checked for what can be checked without touching it.
+
+    Raises:
+        ConfigurationError: It is no path.
+    """
+    try:
+        path = Path(journal)
+    except TypeError:
+        raise ConfigurationError(f"journal={journal!r}: give the path of a file") from None
+    if not path.name:
+        raise ConfigurationError(f"journal={str(journal)!r}: give the path of a file")
+    return path
 
 
 # --------------------------------------------------------------------------------------------------------- URLs

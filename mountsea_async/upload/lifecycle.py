@@ -8,7 +8,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Final
 
-__all__ = ["ENDS", "IllegalTransition", "ItemState", "Trigger", "advance", "path_to"]
+__all__ = ["ENDS", "IllegalTransition", "ItemState", "Trigger", "advance", "diagram", "path_to"]
 
 
 class ItemState(StrEnum):
@@ -59,6 +59,10 @@ class Trigger(StrEnum):
     """We stopped asking while its task was pending."""
     SKIP = "skip"
     """It was never sent, and won't be."""
+    RESUME = "resume"
+    """A later run goes on where this one stopped."""
+    RETRY = "retry"
+    """The caller's word: it is to be sent again, though an earlier request may have been paid for."""
 
 
 ENDS: Final = frozenset(
@@ -85,6 +89,14 @@ TABLE: Final[dict[tuple[ItemState, Trigger], ItemState]] = {
     (ItemState.SUBMITTED, Trigger.FAIL): ItemState.FAILED,
     (ItemState.SUBMITTED, Trigger.TIME_OUT): ItemState.TIMED_OUT,
     (ItemState.SUBMITTED, Trigger.ABANDON): ItemState.UNDETERMINED,
+    (ItemState.NOT_SUBMITTED, Trigger.RESUME): ItemState.NEW,
+    (ItemState.UNDETERMINED, Trigger.RESUME): ItemState.SUBMITTED,
+    (ItemState.UNKNOWN, Trigger.SUCCEED): ItemState.SUCCEEDED,
+    (ItemState.FAILED, Trigger.SUCCEED): ItemState.SUCCEEDED,
+    (ItemState.TIMED_OUT, Trigger.SUCCEED): ItemState.SUCCEEDED,
+    (ItemState.UNKNOWN, Trigger.RETRY): ItemState.NEW,
+    (ItemState.FAILED, Trigger.RETRY): ItemState.NEW,
+    (ItemState.TIMED_OUT, Trigger.RETRY): ItemState.NEW,
 }
 
 
@@ -102,6 +114,14 @@ def advance(state: ItemState, trigger: Trigger) -> ItemState:
         return TABLE[state, trigger]
     except KeyError:
         raise IllegalTransition(f"{trigger} in state {state}") from None
+
+
+def diagram() -> str:
+    """The table as a Mermaid state diagram, drawn for the documentation."""
+    lines = ["stateDiagram-v2", f"    [*] --> {ItemState.NEW}"]
+    lines += [f"    {state} --> {after}: {trigger}" for (state, trigger), after in TABLE.items()]
+    lines += [f"    {state} --> [*]" for state in ItemState if state.ended]
+    return "\n".join(lines) + "\n"
 
 
 def path_to(goal: ItemState) -> tuple[Trigger, ...]:

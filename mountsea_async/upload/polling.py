@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import attrs
 
-from ..config import PollPolicy
+from ..config import PollPolicy, RetryPolicy
 
-__all__ = ["REFUSED_PATIENCE", "Delays", "stall_limit"]
+__all__ = ["REFUSED_PATIENCE", "Delays", "outage_delay", "settle_limit", "stall_limit"]
 
 REFUSED_PATIENCE = 60.0
 """Seconds after which polls that are all refused for their key count as a stall: they won't come back."""
@@ -53,3 +53,31 @@ def stall_limit(policy: PollPolicy, ended: int, span: float) -> float:
     """
     mean_gap = span / ended if ended else 0.0
     return max(policy.stall, _MEAN_GAPS * mean_gap)
+
+
+SETTLE_LEAST, SETTLE_MOST, SETTLE_BLIND = 15.0, 300.0, 120.0
+"""Bounds of the settle time that is derived from a batch's own uploads, and what it is before any has ended."""
+
+
+def settle_limit(setting: float | None, longest: float | None) -> float:
+    """Seconds after which a clip that hasn't appeared isn't expected any more.
+
+    Args:
+        setting: `ClientConfig.settle`; None derives it.
+        longest: Seconds that the slowest upload of the batch has taken so far, waiting for its turn included.
+    """
+    if setting is not None:
+        return setting
+    return SETTLE_BLIND if longest is None else min(SETTLE_MOST, max(SETTLE_LEAST, 2 * longest + 10))
+
+
+def outage_delay(policy: RetryPolicy, outages: int, uniform: float) -> float:
+    """Seconds before the next submit while the service can't be reached.
+
+    Args:
+        policy: The waits' scale.
+        outages: How often it could not be reached in a row.
+        uniform: A random number from 0 to 1.
+    """
+    ceiling = min(policy.cap, policy.base * 2.0 ** min(outages, 30))
+    return ceiling * (0.5 + uniform / 2)

@@ -30,12 +30,16 @@ _BECAUSE = {
     "stalled": "nothing showed a sign of life for too long",
     "stopped": "submitting was stopped",
     "cancelled": "the upload was cancelled",
+    "interrupted": "the process that sent it ended first",
+    "journal": "the journal can't be written",
 }
 _PENDING: dict[str, type[TaskPendingError]] = {
     "deadline": DeadlineError,
     "stalled": StalledError,
     "unauthorized": StalledError,
     "rate_limited": StalledError,
+    "unreachable": StalledError,
+    "no_account": StalledError,
 }
 
 

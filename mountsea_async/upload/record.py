@@ -1,6 +1,6 @@
 """What has happened in a session: the one place where events are made, and where everybody hears of them.
 
-Holds the items and the log, tells `on_event` and those who wait for an item. Does no I/O.
+Holds the items and the log, tells the journal, `on_event` and those who wait for an item. Only the journal is awaited.
 """
 
 from __future__ import annotations
@@ -9,19 +9,24 @@ import asyncio
 import inspect
 import logging
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
 
-from ..errors import ClientStateError
+from ..errors import ClientStateError, JournalError
+from ..models import UploadItem
 from .batch import Batch, EventLog, Item
-from .events import Event, ItemChanged
-from .lifecycle import Trigger, advance
+from .events import Event, ItemChanged, JournalFailed
+from .lifecycle import ItemState, Trigger, advance
+
+if TYPE_CHECKING:
+    from .journal import Journal
 
 __all__ = ["Record"]
 
 logger = logging.getLogger("mountsea_async")
 
 
+_MAY_STILL_LAND = frozenset({ItemState.UNKNOWN, ItemState.FAILED, ItemState.TIMED_OUT})
 _SIGNS_OF_LIFE = frozenset(
     {Trigger.ACCEPT, Trigger.REJECT, Trigger.SUCCEED, Trigger.BLANK, Trigger.FAIL, Trigger.TIME_OUT}
 )
@@ -32,24 +37,30 @@ class Record:
 
     Args:
         on_event: Called with each event; what it raises is logged and changes nothing.
+        journal: Where the events become durable; None keeps them in memory.
 
     Attributes:
         batch: The items.
         log: The events.
+        began: Loop time at which this run began.
+        longest: Seconds that the slowest upload has taken so far, from its acceptance to its end; None before any.
         first_submit: Loop time at which the items that are in flight began.
         last_end: Loop time at which one ended last.
         last_life: Loop time of the service's last sign of life: it accepted an item, turned it away or ended it.
     """
 
-    def __init__(self, on_event: Callable[[Event], object] | None) -> None:
+    def __init__(self, on_event: Callable[[Event], object] | None, journal: Journal | None = None) -> None:
         self._on_event = on_event
+        self._journal = journal
         self._loop = asyncio.get_running_loop()
         self._wall = time.time() - self._loop.time()
         self._watchers: dict[Item, list[asyncio.Future[None]]] = {}
-        self._blamed = False
+        self._blamed = self._journal_failed = False
+        self._waiting_since: dict[Item, float] = {}
+        self.longest: float | None = None
         self.batch = Batch()
         self.log = EventLog()
-        self.first_submit = self.last_end = self.last_life = self.now()
+        self.began = self.first_submit = self.last_end = self.last_life = self.now()
 
     def now(self) -> float:
         """The time of the loop that the items run in."""
@@ -64,11 +75,41 @@ class Record:
         """The first of new items begins: silence is counted from here."""
         self.first_submit = self.last_life = self.now()
 
+    def restore(self, events: Iterable[Event]) -> None:
+        """Takes in what earlier runs have written. Nobody is told again."""
+        for event in events:
+            self.batch.apply(event)
+            self.log.append(event)
+
+    async def durable(self) -> None:
+        """Waits until everything that has happened so far would survive a kill.
+
+        Raises:
+            JournalError: The journal can't be written.
+        """
+        if self._journal is not None:
+            await self._journal.flush()
+
+    def waiting_since(self, item: Item) -> float:
+        """Loop time from which on a clip of an item that has ended without one is awaited."""
+        return self._waiting_since.get(item, self.began)
+
+    def add(self, entry: UploadItem, *, keep_duplicates: bool) -> tuple[Item, Item | None]:
+        """Takes in an entry. Returns its item, and the earlier one whose upload it shares, if it does."""
+        if self._journal is not None:
+            self._journal.check([entry])
+        item, original = self.batch.add(entry, keep_duplicates=keep_duplicates)
+        if self._journal is not None:
+            self._journal.add(entry, item.index, item.duplicate_of)
+        return item, original
+
     def emit(self, kind: Callable[..., Event], **fields: Any) -> None:
         """Makes an event happen: the items follow it, the log keeps it, the callback hears of it."""
         event = kind(seq=len(self.log), at=self.now() + self._wall, **fields)
         self.batch.apply(event)
         self.log.append(event)
+        if self._journal is not None:
+            self._journal.append(event)
         if self._on_event is not None:
             # From the loop, never from in here: a callback may call the session, and what it raises stays outside.
             self._loop.call_soon(self._tell, self._on_event, event)
@@ -91,12 +132,22 @@ class Record:
             said = "on_event failed; what it raises from now on is only logged, to the logger mountsea_async"
             self._loop.call_exception_handler({"message": said, "exception": error})
 
+    def journal_failed(self, error: JournalError) -> None:
+        """The journal can't be written: everybody is told, once."""
+        if not self._journal_failed:
+            self._journal_failed = True
+            self.emit(JournalFailed, error=error)
+
     def change(self, item: Item, trigger: Trigger, **facts: Any) -> None:
         """Takes an item, and those that share its upload, through one transition."""
         for each in (item, *item.twins):
             self.change_one(each, trigger, **facts)
         if item.ended:
             self.last_end = self.now()
+            if trigger is Trigger.SUCCEED and item.submitted_at is not None:
+                self.longest = max(self.longest or 0.0, self.now() + self._wall - item.submitted_at)
+            if item.state in _MAY_STILL_LAND:
+                self._waiting_since[item] = self.now()
         if trigger in _SIGNS_OF_LIFE:
             self.last_life = self.now()
 

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import attrs
 
-from ..errors import MountseaError
+from ..errors import JournalError, MountseaError
 from ..models import NO_METADATA, Clip
 from .lifecycle import ENDS, ItemState
 from .reconcile import Reconciliation
@@ -34,13 +34,18 @@ class ItemReport:
         audio_url: The URL, without its query (which may be a signature).
         state: What became of it.
         reason: A short stable word where the state alone doesn't say why: `rejected`, `success_without_clip`,
-            `duplicate_clip`, `deadline`, `stalled`, `cancelled`, `task_lost`, or the reason of a stop.
-        evidence: What `clip` rests on: `task`, the item's own; None without a clip.
+            `duplicate_clip`, `deadline`, `stalled`, `cancelled`, `interrupted`, `task_lost`, `ambiguous` (one of
+            the candidates may be its own), `absent` (no clip of it has appeared), `late` (a clip appeared though
+            its task had ended without), or the reason of a stop.
+        evidence: What `clip` rests on: `task`, the item's own; `elimination`, when no other item is left whose it
+            could be, and the state stays what it is; None without a clip.
         candidates: Clip ids that may be its own, where that can't be told.
         task_id: The service's task, once it was accepted.
         clip: The clip.
         error: Why there is no clip.
         attempts: Requests that were begun for it.
+        resubmits: How often it was sent again on the caller's word (`on_unknown="resubmit"`, `retry_failed`), though
+            an earlier request may have been paid for.
         duplicate_of: The index of an earlier entry with the same URL, whose upload it shares.
         metadata: As handed in.
         submitted_at: When the service had accepted it (UTC).
@@ -58,6 +63,7 @@ class ItemReport:
     clip: Clip | None = None
     error: MountseaError | None = None
     attempts: int = 0
+    resubmits: int = 0
     duplicate_of: int | None = None
     metadata: Mapping[str, Any] = attrs.field(default=NO_METADATA, repr=False, hash=False)
     submitted_at: datetime | None = None
@@ -82,6 +88,7 @@ class ItemReport:
             "candidates": list(self.candidates),
             "error": self.error.message if self.error else None,
             "attempts": self.attempts,
+            "resubmits": self.resubmits,
             "metadata": dict(self.metadata),
             "duplicate_of": self.duplicate_of,
             "submitted_at": _iso(self.submitted_at),
@@ -91,7 +98,7 @@ class ItemReport:
 
 @attrs.frozen
 class Stats:
-    """What the batch took.
+    """What the batch took; where a journal was resumed, what this run took.
 
     Attributes:
         elapsed: Seconds from opening the session.
@@ -118,6 +125,7 @@ class BatchReport:
         reconciliation: The items against the session's own list.
         stats: What it took.
         stopped: Why submitting stopped before the last item, as in `NotSubmittedError.reason`; None if it didn't.
+        journal_error: Why the journal could not be written; what happened from then on is in this report alone.
     """
 
     session_id: str | None
@@ -125,6 +133,7 @@ class BatchReport:
     reconciliation: Reconciliation = attrs.field(factory=Reconciliation)
     stats: Stats = attrs.field(factory=Stats)
     stopped: str | None = None
+    journal_error: JournalError | None = None
 
     def _in(self, *states: ItemState) -> tuple[ItemReport, ...]:
         return tuple(item for item in self.items if item.state in states)
@@ -188,6 +197,7 @@ class BatchReport:
             "session_id": self.session_id,
             "ok": self.ok,
             "stopped": self.stopped,
+            "journal_error": self.journal_error.message if self.journal_error else None,
             "counts": {state.value: count for state, count in self.counts.items()},
             "audio_ids": list(self.audio_ids),
             "items": [item.to_dict() for item in self.items],

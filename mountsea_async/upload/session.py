@@ -8,25 +8,54 @@ from __future__ import annotations
 import asyncio
 import inspect
 import random
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self, get_args
+
+import attrs
 
 from ..config import ClientConfig
-from ..errors import ClientStateError, ConfigurationError, InputError, MountseaError, NotSubmittedError
+from ..errors import (
+    ClientStateError,
+    ConfigurationError,
+    InputError,
+    JournalError,
+    MountseaError,
+    NotSubmittedError,
+)
 from ..models import Clip, SessionAudio, UploadItem
 from ..wire.caller import Caller
 from .batch import Item
-from .closing import FinalCheck, watch
+from .closing import watch
 from .events import Event, ItemChanged, SessionClosed, SessionOpened
 from .fanout import Fanout
 from .inputs import Urls, check_deadline, check_entries, collect, warn_of_duplicates
-from .lifecycle import ENDS, ItemState
+from .lifecycle import ENDS
 from .record import Record
 from .report import BatchReport, ItemReport, Stats
+from .settling import OnUnknown, Settling
 from .tasks import TaskHandle
 
-__all__ = ["UploadSession"]
+if TYPE_CHECKING:
+    from .journal import Journal, Past
+
+__all__ = ["JournalSettings", "UploadSession"]
+
+
+@attrs.frozen(kw_only=True)
+class JournalSettings:
+    """How a session keeps its journal.
+
+    Attributes:
+        path: The file.
+        accept_new_key: Whether another key may go on with it.
+        retry_failed: Whether items that have failed in an earlier run are sent again.
+    """
+
+    path: Path
+    accept_new_key: bool = False
+    retry_failed: bool = False
 
 
 ADOPTED_AT_MOST = 100_000
@@ -41,7 +70,7 @@ class UploadSession:
     stops submitting and gives requests on their way `ClientConfig.shutdown` seconds for their answers.
     """
 
-    _check: FinalCheck  # these two are there once it was entered
+    _settling: Settling  # these two are there once it was entered
     _watchdog: asyncio.Task[None]
 
     def __init__(
@@ -56,7 +85,11 @@ class UploadSession:
         on_event: Callable[[Event], object] | None = None,
         keep_duplicates: bool = False,
         allow_private: bool = False,
+        on_unknown: OnUnknown = "hold",
+        journal: JournalSettings | None = None,
     ) -> None:
+        if on_unknown not in get_args(OnUnknown):
+            raise ConfigurationError(f"on_unknown={on_unknown!r}: give one of {', '.join(get_args(OnUnknown))}")
         if on_event is not None and (not callable(on_event) or inspect.iscoroutinefunction(on_event)):
             raise ConfigurationError("on_event: give a plain function; for async code iterate session.events()")
         if session_id is not None and (not isinstance(session_id, str) or not session_id.strip()):
@@ -70,6 +103,10 @@ class UploadSession:
         self._on_event = on_event
         self._keep_duplicates = keep_duplicates
         self._allow_private = allow_private
+        self._on_unknown: OnUnknown = on_unknown
+        self._journal_settings = journal
+        self._journal: Journal | None = None
+        self._inputs: tuple[UploadItem, ...] | None = None
         self._fanout: Fanout | None = None
         self._owner: asyncio.Task[object] | None = None
         self._adding = 0
@@ -94,22 +131,73 @@ class UploadSession:
         if self._owner is not None:
             raise ClientStateError("a session is entered once: make another with client.upload_session()")
         caller = self._get_caller()
-        loop = asyncio.get_running_loop()
         self._owner = asyncio.current_task()
-        self._begin(loop.time())
-        adopted = self._session_id is not None
+        self._begin(asyncio.get_running_loop().time())
         try:
             async with asyncio.timeout_at(self._deadline_at):
-                self._session_id, earlier = await self._prepare(caller)
-        except TimeoutError:
-            raise NotSubmittedError("the deadline passed before there was a session", reason="deadline") from None
-        record = Record(self._on_event)
-        self._fanout = Fanout(caller, self._config, rng=self._rng, concurrency=self._concurrency, record=record)
-        self._unlisten = caller.pace.listen(self._fanout.paused)
-        record.emit(SessionOpened, session_id=self._session_id, adopted=adopted)
-        self._check = FinalCheck(caller, self._config, self._fanout, self._session_id, earlier, self._deadline_at)
-        self._watchdog = loop.create_task(watch(self._fanout, self._config, self._deadline_at))
+                await self._open(caller)
+        except BaseException as error:
+            await self._let_go_of_journal()
+            if isinstance(error, TimeoutError):
+                late = "the deadline passed before there was a session"
+                raise NotSubmittedError(late, reason="deadline") from None
+            raise
         return self
+
+    async def _open(self, caller: Caller) -> None:
+        """Puts together what a session is made of, and goes on with what a journal holds."""
+        past = await self._open_journal(caller)
+        record = Record(self._on_event, self._journal)
+        if past is not None:
+            past.put_into(record.batch)
+            record.restore(past.events)
+        batch = record.batch
+        if batch.session_id is None:
+            session_id, earlier = await self._prepare(caller)
+            adopted = self._session_id is not None
+        else:
+            session_id, earlier, adopted = batch.session_id, batch.earlier, batch.adopted
+        refused = batch.stopped
+        fanout = Fanout(caller, self._config, rng=self._rng, concurrency=self._concurrency, record=record)
+        self._settling = Settling(caller, self._config, fanout, self._on_unknown, self._deadline_at)
+        fanout.on_hole = self._settling.open_hole
+        self._session_id, self._fanout = session_id, fanout
+        self._unlisten = caller.pace.listen(fanout.paused)
+        if self._journal is not None:
+            self._journal.on_failure = self._on_journal_failure
+        record.emit(SessionOpened, session_id=session_id, adopted=adopted, earlier=earlier)
+        if past is not None:
+            await self._resume(fanout, refused)
+        self._inputs = None
+        self._watchdog = asyncio.get_running_loop().create_task(watch(fanout, self._config, self._deadline_at))
+
+    async def _open_journal(self, caller: Caller) -> Past | None:
+        if self._journal_settings is None:
+            return None
+        # Most batches keep no journal, and sqlite3 takes a while to import.
+        from .journal import Binding, Journal  # noqa: PLC0415
+
+        settings = self._journal_settings
+        binding = Binding(caller.base_url, caller.fingerprint, settings.accept_new_key)
+        self._journal, past = await Journal.open(
+            settings.path, binding, self._inputs, keep_duplicates=self._keep_duplicates
+        )
+        return past
+
+    async def _resume(self, fanout: Fanout, refused: str | None) -> None:
+        settings = self._journal_settings
+        again = settings is not None and settings.retry_failed and await self._settling.look()
+        # Nothing is awaited from here on: what is put in flight has an owner before it can be cancelled.
+        if refused is not None:
+            fanout.gate.narrow()  # whatever stopped the last run: one request finds out whether it still holds
+        fanout.resume(keep_duplicates=self._keep_duplicates)
+        if again:
+            self._settling.retry_failed(keep_duplicates=self._keep_duplicates)
+
+    def _on_journal_failure(self, error: JournalError) -> None:
+        fanout = self._open_fanout()
+        fanout.record.journal_failed(error)
+        fanout.stop("journal", error)
 
     def _begin(self, now: float) -> None:
         if self._begun is None:
@@ -123,7 +211,12 @@ class UploadSession:
             NotSubmittedError: The deadline passed before the batch was read to its end.
         """
         self._begin(asyncio.get_running_loop().time())
-        return await self._read(urls)
+        entries = await self._read(urls)
+        if self._journal_settings is not None:
+            self._inputs = entries
+            if not self._keep_duplicates:
+                warn_of_duplicates(entries)
+        return entries
 
     async def _read(self, urls: Urls) -> tuple[UploadItem, ...]:
         try:
@@ -163,10 +256,19 @@ class UploadSession:
 
     async def _finish(self, fanout: Fanout) -> None:
         await asyncio.sleep(0)  # lets an upload that was just made a task begin
-        await fanout.drain()
-        self._leaving = True
+        while True:
+            await fanout.drain()
+            self._leaving = True
+            await self._call_off_watch()
+            await self._settling.check()
+            if not fanout.busy:
+                return
+            # Something is sent again, on the caller's word.
+            self._watchdog = asyncio.get_running_loop().create_task(watch(fanout, self._config, self._deadline_at))
+
+    async def _call_off_watch(self) -> None:
         self._watchdog.cancel()
-        await self._check.run()
+        await asyncio.wait([self._watchdog])
 
     async def _wind_down(self, fanout: Fanout) -> None:
         self._leaving = True
@@ -176,12 +278,28 @@ class UploadSession:
         self._unlisten()
         self._watchdog.cancel()
         fanout.settle()
-        self._check.stop()
+        await self._settling.stop()
         self._elapsed = fanout.record.now() - (self._begun or 0.0)
         fanout.record.emit(SessionClosed)
         fanout.record.log.close()
         await asyncio.wait([self._watchdog])
+        await self._let_go_of_journal()
         await asyncio.sleep(0)  # lets `on_event` hear of the last events
+
+    async def _let_go_of_journal(self) -> None:
+        """Writes what is left, whatever happens meanwhile: a cancel is let through afterwards."""
+        if self._journal is None:
+            return
+        closing = asyncio.get_running_loop().create_task(self._journal.close())
+        cancelled = False
+        while not closing.done():
+            try:
+                await asyncio.wait([closing])
+            except asyncio.CancelledError:
+                cancelled = True
+        if cancelled:
+            raise asyncio.CancelledError
+        closing.result()
 
     def _open_fanout(self) -> Fanout:
         if self._fanout is None:
@@ -263,17 +381,33 @@ class UploadSession:
             InputError: The batch is empty, or entries can't be uploaded; nothing of it was sent.
         """
         fanout = self._live_fanout()
-        items = fanout.start(self.session_id, await self._collect(urls), keep_duplicates=self._keep_duplicates)
+        items = fanout.start(await self._collect(urls), keep_duplicates=self._keep_duplicates)
+        await self._see_through(fanout, items)
+        return self.report
+
+    async def run(self, entries: Iterable[UploadItem] = ()) -> None:
+        """Uploads what the journal holds, or the entries where there is none, and waits for all of it."""
+        if self._journal is None:
+            await self.upload_all(entries)
+            return
+        fanout = self._live_fanout()
+        await self._see_through(fanout, fanout.batch.items)
+
+    async def _see_through(self, fanout: Fanout, items: Sequence[Item]) -> None:
+        """Waits for items, and for what the session's list says of them; what is sent again is waited for, too."""
         try:
-            await asyncio.shield(asyncio.gather(*fanout.tasks_of(items), return_exceptions=True))
+            while True:
+                await asyncio.shield(asyncio.gather(*fanout.tasks_of(items), return_exceptions=True))
+                if self._leaving or fanout.crash is not None:
+                    break
+                await self._settling.check()
+                if not fanout.tasks_of(items):
+                    break
         except asyncio.CancelledError:
             fanout.withdraw(items)
             raise
         if fanout.crash is not None:
             raise fanout.crash
-        if not self._leaving:
-            await self._check.run()
-        return self.report
 
     async def _collect(self, urls: Urls) -> tuple[UploadItem, ...]:
         fanout = self._live_fanout()
@@ -284,6 +418,8 @@ class UploadSession:
         finally:
             self._adding -= 1
             fanout.record.log.wake()
+        if self._journal is not None:
+            self._journal.check(entries)
         if not self._keep_duplicates:
             warn_of_duplicates(entries)
         return entries
@@ -299,7 +435,9 @@ class UploadSession:
     def _put(self, entry: str | UploadItem) -> Item:
         fanout = self._live_fanout()
         entries = check_entries([entry], allow_private=self._allow_private)
-        return fanout.start(self.session_id, entries, keep_duplicates=self._keep_duplicates)[0]
+        if self._journal is not None:
+            self._journal.check(entries)
+        return fanout.start(entries, keep_duplicates=self._keep_duplicates)[0]
 
     async def _until(self, item: Item, reached: Callable[[], bool]) -> None:
         fanout = self._open_fanout()
@@ -330,7 +468,9 @@ class UploadSession:
         await asyncio.sleep(0)  # as above
         async for event in fanout.record.log.read(lambda: self._idle(fanout)):
             if isinstance(event, ItemChanged) and event.state in ENDS:
-                yield fanout.batch.items[event.index].report()
+                item = fanout.batch.items[event.index]
+                if item.last == event.seq:  # it may have been sent again since
+                    yield item.report(fanout.batch.verdict()[1])
 
     def _idle(self, fanout: Fanout) -> bool:
         return not self._adding and not fanout.batch.unfinished
@@ -342,10 +482,5 @@ class UploadSession:
         if fanout is None:
             return BatchReport(self._session_id, ())
         elapsed = fanout.record.now() - (self._begun or 0.0) if self._elapsed is None else self._elapsed
-        return BatchReport(
-            session_id=self._session_id,
-            items=fanout.batch.reports(),
-            reconciliation=self._check.verdict,
-            stats=Stats(elapsed, fanout.submits, fanout.polls, fanout.poll_errors, fanout.pauses),
-            stopped=fanout.stopped if fanout.batch.counts[ItemState.NOT_SUBMITTED] else None,
-        )
+        stats = Stats(elapsed, fanout.submits, fanout.polls, fanout.poll_errors, fanout.pauses)
+        return fanout.batch.report(stats, None if self._journal is None else self._journal.failure)

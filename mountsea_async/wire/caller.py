@@ -18,7 +18,7 @@ from ..models import DOCUMENTED, Task
 from ..redact import shown_text
 from . import decode, protocol, retry
 from .decode import Reader, T
-from .pacing import NO_LANE, Lane, Pace
+from .pacing import NO_LANE, Lane, Pace, Quota
 from .protocol import Accepted, Request, Response, SendFailure
 from .transport import Flight, Transport
 
@@ -44,7 +44,8 @@ class Submission(Protocol):
         """This attempt provably cost nothing, and another one may follow. What this raises ends the call."""
 
     def cut(self, *, unsent: bool) -> None:
-        """This attempt was cancelled on its way; unless it provably was not sent, its outcome is unknown."""
+        """This attempt was cancelled on its way, or while its intent became durable; unless it provably was not
+        sent, its outcome is unknown."""
 
 
 @attrs.frozen
@@ -68,6 +69,9 @@ class Caller:
         pace: The gate that all requests pass.
         policy: How what may be repeated is repeated.
         rng: Where jitter comes from.
+
+    Attributes:
+        refusal: The last "too many requests", while nothing else was heard since.
     """
 
     def __init__(self, transport: Transport, pace: Pace, policy: RetryPolicy, rng: random.Random) -> None:
@@ -75,9 +79,22 @@ class Caller:
         self.pace = pace
         self._policy = policy
         self._new_words: set[str] = set()
+        self.refusal: RateLimitedError | None = None
         free = attrs.evolve(policy, max_tries=min(policy.max_tries, FREE_TRIES))
-        self._free = retry.retrying(free, rng, retry.free_is_final, self._log_retry)(self._ask_once)
-        self._paid = retry.retrying(policy, rng, retry.paid_is_final, self._log_retry)(self._submit_again)
+        self._asks, self._submits = Quota(), Quota()
+        self._free = retry.retrying(free, rng, retry.free_is_final, self._asks.take, self._log_retry)(self._ask_once)
+        self._paid = retry.retrying(policy, rng, retry.paid_is_final, self._submits.take, self._log_retry)(
+            self._submit_again
+        )
+
+    def fingerprint(self, salt: str) -> str:
+        """What tells this caller's key from another without telling the key."""
+        return self._transport.fingerprint(salt)
+
+    @property
+    def base_url(self) -> str:
+        """Where the service is."""
+        return self._transport.base_url
 
     async def prepare_session(self) -> str:
         """Opens a batch upload session. Repeating it is safe: a session costs nothing.
@@ -137,12 +154,17 @@ class Caller:
         # Tried once without the machinery of retries: thousands may be waiting here, and most need one attempt.
         try:
             async with lane:
-                return await self._submit_once(submission)
+                task_id = await self._submit_once(submission)
         except MountseaError as error:
             if retry.paid_is_final(error):
                 raise
             failed = [error]
-        return await self._paid(failed, submission, lane)
+        else:
+            self._submits.give(1)
+            return task_id
+        task_id = await self._paid(failed, submission, lane)
+        self._submits.give(retry.TRANSIENT)
+        return task_id
 
     def _note_status(self, status: str) -> None:
         """Says once that the service has a new word; the cap keeps a babbling server from filling memory."""
@@ -163,7 +185,9 @@ class Caller:
             if refusal is not None:
                 since = self._bear(refusal, since)
                 continue
-            return protocol.decipher(result, read, self._transport.secrets)
+            answer = protocol.decipher(result, read, self._transport.secrets)
+            self._asks.give(retry.TRANSIENT)
+            return answer
 
     async def _submit_again(
         self,
@@ -180,7 +204,7 @@ class Caller:
         since: float | None = None
         while True:
             async with self.pace.permit():
-                request = await submission.sending()
+                request = await self._intend(submission)
                 sent_at = asyncio.get_running_loop().time()
                 result = await self._fly(request, submission)
             refusal = self._refusal(result, sent_at)
@@ -193,6 +217,13 @@ class Caller:
                 submission.not_accepted(outcome.error)
             if refusal is None:
                 raise outcome.error
+
+    async def _intend(self, submission: Submission) -> Request:
+        try:
+            return await submission.sending()
+        except asyncio.CancelledError:
+            submission.cut(unsent=True)
+            raise
 
     async def _fly(self, request: Request, submission: Submission) -> Response | SendFailure:
         flight = Flight()
@@ -208,11 +239,13 @@ class Caller:
             return None
         if result.status != 429:
             self.pace.accepted()
+            self.refusal = None
             return None
         error = protocol.error_from(result, self._transport.secrets)
         if not isinstance(error, RateLimitedError):
             return None  # it speaks of credits: no pause brings them back
         self.pace.refused(error.retry_after, sent_at)
+        self.refusal = error
         return error
 
     def _bear(self, refusal: RateLimitedError, since: float | None) -> float:

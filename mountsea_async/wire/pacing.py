@@ -177,6 +177,30 @@ class Pace:
         self._admit()
 
 
+class Quota:
+    """What bounds the retries of a client, whoever makes them: each takes tokens, and success brings them back.
+
+    An outage then costs some dozens of requests, however many coroutines meet it.
+
+    Args:
+        tokens: How many there are.
+    """
+
+    def __init__(self, tokens: int = 500) -> None:
+        self._most = self.left = tokens
+
+    def take(self, tokens: int) -> bool:
+        """Pays for a retry. Returns whether there was enough left."""
+        if tokens > self.left:
+            return False
+        self.left -= tokens
+        return True
+
+    def give(self, tokens: int) -> None:
+        """A request has succeeded."""
+        self.left = min(self._most, self.left + tokens)
+
+
 POLLS_SHARE = 16
 
 

@@ -27,6 +27,15 @@ BUSY_FACTOR = 4.0
 """Waits are this much longer where all accounts are busy: an upload takes seconds, a connection milliseconds."""
 
 
+TRANSIENT, THROTTLED = 14, 5
+"""Tokens of the client's quota that a retry costs: after a failure, and where the service was only busy."""
+
+
+def price(error: Exception) -> int:
+    """Tokens that a retry after this error costs."""
+    return THROTTLED if isinstance(error, NoAccountError) else TRANSIENT
+
+
 def paid_is_final(error: Exception) -> bool:
     """Whether a paid request that failed so must not be sent again: only what proves non-delivery lets it."""
     if isinstance(error, NotSentError):
@@ -63,6 +72,7 @@ def retrying(
     policy: RetryPolicy,
     rng: random.Random,
     is_final: Callable[[Exception], bool],
+    pay: Callable[[int], bool],
     on_retry: Callable[[float], None],
 ) -> Callable[[_F], _F]:
     """A decorator, to be applied once a client, that repeats an attempt by the policy.
@@ -71,8 +81,12 @@ def retrying(
         policy: How often and after which waits.
         rng: Where jitter comes from.
         is_final: Tells the errors that end the call from those that are worth another try.
+        pay: Takes so many tokens for a try that isn't the first; where it can't, the call ends.
         on_retry: Told each wait, in seconds, before it.
     """
+
+    def ends(error: Exception) -> bool:
+        return is_final(error) or not pay(price(error))
 
     async def note(details: Any) -> None:
         on_retry(details["wait"])
@@ -81,7 +95,7 @@ def retrying(
         full_jitter,  # type: ignore[arg-type]  # backoff sends the exception in, though its stubs say None
         MountseaError,
         max_tries=policy.max_tries,
-        giveup=is_final,
+        giveup=ends,
         jitter=None,
         logger=None,
         on_backoff=note,

@@ -6,10 +6,12 @@ No aiohttp error and no key ever leaves this module: an attempt ends in a `Respo
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import os
 import platform
 import socket
 import ssl
+from types import TracebackType
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -24,6 +26,8 @@ from .protocol import Cause, Request, Response, SendFailure, proves_unsent
 KEEP_ALIVE = 4.0
 """Seconds an idle connection is kept: short, since a stale one makes a paid request's outcome unknown."""
 _CHUNK = 1 << 16
+_LATE = 1.0
+"""A timer that fires so many seconds late says that the loop stood still; the answer then gets as many more."""
 
 
 @attrs.define
@@ -40,6 +44,33 @@ class Flight:
         return proves_unsent(self.has_body, self.bytes_written, self.attempts)
 
 
+class _Patience:
+    """A timeout for one attempt that forgives a loop which stood still: what has arrived meanwhile is read first."""
+
+    def __init__(self, seconds: float) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._scope = asyncio.timeout(None)
+        self._due = self._loop.time() + seconds
+
+    async def __aenter__(self) -> None:
+        await self._scope.__aenter__()
+        self._timer = self._loop.call_at(self._due, self._expire)
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._timer.cancel()
+        await self._scope.__aexit__(kind, error, trace)
+
+    def _expire(self) -> None:
+        now = self._loop.time()
+        if now - self._due > _LATE:
+            self._due = now + _LATE
+            self._timer = self._loop.call_at(self._due, self._expire)
+        else:
+            self._scope.reschedule(now)
+
+
 class Transport:
     """Sends requests to one base URL with one key, over its own connections or a borrowed session's."""
 
@@ -51,7 +82,7 @@ class Transport:
         limit: int,
         http: aiohttp.ClientSession | None,
     ) -> None:
-        self._base_url = base_url.rstrip("/")
+        self.base_url = base_url.rstrip("/")
         self._config = config
         self._limit = limit
         self._borrowed = http
@@ -65,12 +96,15 @@ class Transport:
             "User-Agent": user_agent + f"Python/{platform.python_version()}",
         }
         self._headers_with_body = {**self._headers, "Content-Type": "application/json"}
-        times = config.timeouts
-        self._paid = aiohttp.ClientTimeout(total=times.submit, sock_connect=times.connect)
-        self._free = aiohttp.ClientTimeout(total=times.poll, sock_connect=times.connect)
+        # The whole attempt is timed by `_Patience`.
+        self._timeout = aiohttp.ClientTimeout(total=None, sock_connect=config.timeouts.connect)
 
     def __repr__(self) -> str:
-        return f"Transport({self._base_url})"
+        return f"Transport({self.base_url})"
+
+    def fingerprint(self, salt: str) -> str:
+        """What tells this key from another without telling it."""
+        return hashlib.pbkdf2_hmac("sha256", self.secrets[0].encode(), salt.encode(), 2000, 16).hex()
 
     async def open(self) -> None:
         """Makes the connection pool. Must run in the event loop that sends."""
@@ -83,7 +117,7 @@ class Transport:
             ),
             cookie_jar=aiohttp.DummyCookieJar(),
             # aiohttp's own trust_env would read ~/.netrc, too, and refuse the key beside what it finds there.
-            proxy=config.proxy or (_environment_proxy(self._base_url) if config.trust_env else None),
+            proxy=config.proxy or (_environment_proxy(self.base_url) if config.trust_env else None),
         )
 
     async def close(self) -> None:
@@ -109,17 +143,21 @@ class Transport:
         status: int | None = None
         body = bytearray()
         try:
-            async with self._http.request(
-                request.method,
-                URL(self._base_url + request.target, encoded=True),
-                data=request.body,
-                headers=self._headers_with_body if request.body is not None else self._headers,
-                timeout=self._paid if request.paid else self._free,
-                allow_redirects=False,
-                raise_for_status=False,
-                middlewares=(),
-                upload_tracker=tracker,
-            ) as response:
+            seconds = self._config.timeouts.submit if request.paid else self._config.timeouts.poll
+            async with (
+                _Patience(seconds),
+                self._http.request(
+                    request.method,
+                    URL(self.base_url + request.target, encoded=True),
+                    data=request.body,
+                    headers=self._headers_with_body if request.body is not None else self._headers,
+                    timeout=self._timeout,
+                    allow_redirects=False,
+                    raise_for_status=False,
+                    middlewares=(),
+                    upload_tracker=tracker,
+                ) as response,
+            ):
                 status = response.status
                 async for chunk in response.content.iter_chunked(_CHUNK):
                     body += chunk

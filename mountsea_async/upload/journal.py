@@ -1,0 +1,371 @@
+"""The journal of a batch as the event loop sees it: what is appended is durable once `flush` has returned.
+
+Groups are formed here, on the loop: everything that is appended while one commit runs goes into the next. The file is
+`store.py`'s, the form of the rows `codec.py`'s; neither runs on the loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import logging
+import os
+import secrets
+import time
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar
+
+import attrs
+
+from ..errors import InputProblem, JournalError, JournalMismatch
+from ..models import UploadItem
+from ..redact import shown_url
+from . import codec
+from .batch import Batch
+from .events import Event
+from .inputs import check_journal, refused
+from .report import BatchReport
+from .store import EntryRow, EventRow, Header, Store, reading
+
+__all__ = ["Binding", "Journal", "Past", "inputs_hash", "read_journal"]
+
+logger = logging.getLogger("mountsea_async")
+
+T = TypeVar("T")
+
+LAZY = 0.1
+"""Seconds after which a commit begins though nobody waits for it."""
+AGAIN, AGAIN_CAP = 0.5, 30.0
+"""Seconds after which a failed commit is tried again; doubled from time to time, up to the second."""
+
+
+@attrs.frozen
+class Binding:
+    """What ties a journal to a client.
+
+    Attributes:
+        base_url: Where the service is.
+        fingerprint: Makes a fingerprint of the key from a salt; the key itself is never written.
+        accept_new_key: Whether another key, or another base URL, may go on with the journal.
+    """
+
+    base_url: str
+    fingerprint: Callable[[str], str]
+    accept_new_key: bool = False
+
+
+@attrs.frozen
+class Past:
+    """What a journal holds: nothing but the inputs where it is new.
+
+    Attributes:
+        entries: The inputs, each with the index of the earlier one whose upload it shares, if it does.
+        events: What happened in earlier runs.
+    """
+
+    entries: tuple[tuple[UploadItem, int | None], ...] = ()
+    events: tuple[Event, ...] = ()
+
+    def put_into(self, batch: Batch) -> None:
+        """Hands the entries to an empty batch; the events are to be applied afterwards."""
+        for entry, duplicate_of in self.entries:
+            batch.put(entry, None if duplicate_of is None else batch.items[duplicate_of])
+
+
+def inputs_hash(entries: Iterable[UploadItem]) -> str:
+    """What two lists of entries have in common if and only if they name the same uploads in the same order.
+
+    An entry is known by its `key` where it has one, so a URL that was signed anew may take its place.
+    """
+    digest = hashlib.sha256()
+    for entry in entries:
+        name = f"url {entry.audio_url}" if entry.key is None else f"key {entry.key}"
+        text = name.encode("utf-8", "surrogatepass")
+        digest.update(b"%d:" % len(text))
+        digest.update(text)
+    return digest.hexdigest()
+
+
+def _entry_of(row: EntryRow) -> tuple[UploadItem, int | None]:
+    return UploadItem(row.audio_url, row.key, json.loads(row.metadata) if row.metadata else {}), row.duplicate_of
+
+
+def _rows_of(entries: Sequence[UploadItem], *, keep_duplicates: bool) -> tuple[EntryRow, ...]:
+    """Entries as the journal keeps them.
+
+    Raises:
+        InputError: Metadata of theirs can't be written as JSON; names each.
+    """
+    first: dict[str, int] = {}
+    rows: list[EntryRow] = []
+    problems: list[InputProblem] = []
+    for index, entry in enumerate(entries):
+        original = index if keep_duplicates else first.setdefault(entry.audio_url, index)
+        try:
+            metadata = json.dumps(dict(entry.metadata), allow_nan=False) if entry.metadata else ""
+        except (TypeError, ValueError) as error:
+            words = f"its metadata can't be written to a journal ({error}): use what JSON can hold"
+            problems.append(InputProblem(index, shown_url(entry.audio_url), words))
+            continue
+        rows.append(EntryRow(index, entry.key, entry.audio_url, metadata, None if original == index else original))
+    if problems:
+        raise refused(problems, len(entries))
+    return tuple(rows)
+
+
+def read_journal(journal: str | os.PathLike[str]) -> BatchReport:
+    """What a journal holds, as the report of its batch as it stands; also while a batch is running on it.
+
+    Reads a file: in asyncio code call it with `asyncio.to_thread`.
+
+    Args:
+        journal: The path.
+
+    Raises:
+        JournalMismatch: It is no journal, or that of a newer version.
+        JournalError: It doesn't exist or can't be read.
+    """
+    path = check_journal(journal)
+    batch = Batch()
+    with reading(path) as snapshot:
+        Past(tuple(map(_entry_of, snapshot.entries()))).put_into(batch)
+        for row in snapshot.events():
+            batch.apply(codec.decode(row, str(path)))
+    return batch.report()
+
+
+class Journal:
+    """One journal, open in the event loop that runs; made by `Journal.open`.
+
+    Attributes:
+        path: The file.
+        failure: Why the last commit failed; None after one that didn't.
+        on_failure: Called from the loop when a commit has failed.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.failure: JournalError | None = None
+        self.on_failure: Callable[[JournalError], None] = lambda error: None
+        self._loop = asyncio.get_running_loop()
+        self._thread = ThreadPoolExecutor(1, "mountsea-journal")
+        self._store = Store(path)
+        self._entries: list[EntryRow] = []
+        self._events: list[EventRow] = []
+        self._appended = self._durable = 0
+        self._waiters: list[tuple[int, asyncio.Future[None]]] = []
+        self._committing = False
+        self._timer: asyncio.Handle | None = None
+        self._again = AGAIN
+        self._closed = False
+
+    def __repr__(self) -> str:
+        return f"Journal({str(self.path)!r})"
+
+    # -------------------------------------------------------------------------------------------------- opening
+    @classmethod
+    async def open(
+        cls, path: Path, binding: Binding, entries: Sequence[UploadItem] | None, *, keep_duplicates: bool
+    ) -> tuple[Journal, Past]:
+        """Opens a journal for writing: a new one, or one to go on with.
+
+        Args:
+            path: The file.
+            binding: The client that it belongs to.
+            entries: The inputs of the batch; None: whatever the journal holds.
+            keep_duplicates: Whether entries of a new journal that repeat a URL are uploads of their own.
+
+        Raises:
+            InputError: Metadata of entries can't be written as JSON.
+            JournalBusy: Somebody else works on it.
+            JournalMismatch: It belongs to other inputs, another key, or is no journal of this version.
+            JournalError: It can't be read or written.
+        """
+        rows = _rows_of(entries or (), keep_duplicates=keep_duplicates)
+        journal = cls(path)
+        try:
+            await journal._call(journal._store.open)
+            header = await journal._call(journal._store.header)
+            if header is None:
+                past = await journal._begin(binding, entries, rows)
+            else:
+                past = await journal._go_on(header, binding, entries)
+        except BaseException:
+            await journal.close()
+            raise
+        return journal, past
+
+    async def _begin(self, binding: Binding, entries: Sequence[UploadItem] | None, rows: Sequence[EntryRow]) -> Past:
+        hashed = None if entries is None else inputs_hash(entries)
+        await self._call(self._store.create, self._header(binding, hashed), rows)
+        return Past(tuple(zip(entries or (), (row.duplicate_of for row in rows), strict=True)))
+
+    def _header(self, binding: Binding, hashed: str | None) -> Header:
+        salt = secrets.token_hex(16)
+        return Header(
+            inputs_hash=hashed,
+            salt=salt,
+            fingerprint=binding.fingerprint(salt),
+            base_url=binding.base_url,
+            made_at=time.time(),
+        )
+
+    async def _go_on(self, header: Header, binding: Binding, entries: Sequence[UploadItem] | None) -> Past:
+        known = await self._call(lambda: tuple(map(_entry_of, self._store.entries())))
+        self._check(header, binding)
+        if entries is not None:
+            self._check_inputs(header, [entry for entry, _ in known], entries)
+        if binding.fingerprint(header.salt) != header.fingerprint or binding.base_url != header.base_url:
+            await self._call(self._store.commit, (), (), self._header(binding, header.inputs_hash))
+        if entries is not None:
+            await self._sign_anew([entry for entry, _ in known], entries)
+            known = tuple((entry, original) for entry, (_, original) in zip(entries, known, strict=True))
+        path = str(self.path)
+        return Past(known, await self._call(lambda: tuple(codec.decode(row, path) for row in self._store.events())))
+
+    def _check(self, header: Header, binding: Binding) -> None:
+        if binding.accept_new_key:
+            return
+        way_out = "use the same, or accept_new_key=True if the batch is to go on with the new one"
+        if binding.base_url != header.base_url:
+            raise JournalMismatch(
+                f"journal {self.path} belongs to the service at {header.base_url}, not {binding.base_url}: {way_out}",
+                path=str(self.path),
+            )
+        if binding.fingerprint(header.salt) != header.fingerprint:
+            raise JournalMismatch(f"journal {self.path} belongs to another API key: {way_out}", path=str(self.path))
+
+    def _check_inputs(self, header: Header, known: Sequence[UploadItem], entries: Sequence[UploadItem]) -> None:
+        if header.inputs_hash == inputs_hash(entries):
+            return
+        way_out = "go on with the same URLs in the same order (resume_batch takes them from the journal), or name "
+        way_out += "another journal for another batch"
+        if header.inputs_hash is None:
+            what = "is that of an upload session, whose URLs came one by one"
+        elif len(known) != len(entries):
+            what = f"holds a batch of {len(known)} entries, not {len(entries)}"
+        else:
+            pairs = enumerate(zip(known, entries, strict=True))
+            index = next((i for i, (old, new) in pairs if inputs_hash([old]) != inputs_hash([new])), 0)
+            what = f"holds other inputs: entry {index} is {_named(known[index])}, not {_named(entries[index])}"
+        raise JournalMismatch(f"journal {self.path} {what}: {way_out}", path=str(self.path))
+
+    async def _sign_anew(self, known: Sequence[UploadItem], entries: Sequence[UploadItem]) -> None:
+        """Takes over URLs that were signed anew; their entries are known by their keys."""
+        pairs = enumerate(zip(known, entries, strict=True))
+        if changed := {i: new.audio_url for i, (old, new) in pairs if old.audio_url != new.audio_url}:
+            await self._call(self._store.replace_url, changed)
+
+    async def _call(self, function: Callable[..., T], *arguments: Any) -> T:
+        return await self._loop.run_in_executor(self._thread, function, *arguments)
+
+    # -------------------------------------------------------------------------------------------------- writing
+    @staticmethod
+    def check(entries: Sequence[UploadItem]) -> None:
+        """Makes sure that entries can be written.
+
+        Raises:
+            InputError: Their metadata can't be written as JSON; names each.
+        """
+        _rows_of(entries, keep_duplicates=True)
+
+    def add(self, entry: UploadItem, index: int, duplicate_of: int | None) -> None:
+        """Takes in an entry that joins the batch while it runs, and that `check` has let pass."""
+        (row,) = _rows_of([entry], keep_duplicates=True)
+        self._entries.append(attrs.evolve(row, index=index, duplicate_of=duplicate_of))
+        self._note()
+
+    def append(self, event: Event) -> None:
+        """Takes in an event."""
+        self._events.append(codec.encode(event))
+        self._note()
+
+    def _note(self) -> None:
+        self._appended += 1
+        if self._timer is None and not self._committing and not self._closed:
+            self._timer = self._loop.call_later(LAZY, self._commit)
+
+    async def flush(self) -> None:
+        """Waits until everything that was appended so far is durable. A cancel ends the wait, not the commit.
+
+        Raises:
+            JournalError: It could not be written. It is kept, and tried again.
+        """
+        if self.failure is not None:
+            raise self.failure
+        if self._durable < self._appended:
+            await self._wait()
+
+    async def _wait(self) -> None:
+        waiter: asyncio.Future[None] = self._loop.create_future()
+        self._waiters.append((self._appended, waiter))
+        if not self._committing:
+            if self._timer is not None:
+                self._timer.cancel()
+            # One turn later, so that all who are about to wait in this one are in the group.
+            self._timer = self._loop.call_soon(self._commit)
+        await waiter
+
+    def _commit(self) -> None:
+        self._timer = None
+        if self._committing:
+            return
+        self._committing = True
+        entries, events, upto = tuple(self._entries), tuple(self._events), self._appended
+        future = self._loop.run_in_executor(self._thread, self._store.commit, entries, events)
+        future.add_done_callback(lambda done: self._committed(done, len(entries), len(events), upto))
+
+    def _committed(self, done: asyncio.Future[None], entries: int, events: int, upto: int) -> None:
+        self._committing = False
+        error = asyncio.CancelledError() if done.cancelled() else done.exception()
+        if error is None:
+            self._durable, self.failure, self._again = upto, None, AGAIN
+            del self._entries[:entries], self._events[:events]
+        else:
+            self._failed(error)
+        waiters, self._waiters = self._waiters, []
+        for target, waiter in waiters:
+            if error is None and target > upto:
+                self._waiters.append((target, waiter))
+            elif not waiter.done():
+                if self.failure is None:
+                    waiter.set_result(None)
+                else:
+                    waiter.set_exception(self.failure)
+        if error is None and self._waiters:
+            self._commit()
+        elif self._durable < self._appended and self._timer is None and not self._closed:
+            self._timer = self._loop.call_later(LAZY if error is None else self._again, self._commit)
+
+    def _failed(self, error: BaseException) -> None:
+        if not isinstance(error, JournalError):
+            error = JournalError(f"journal {self.path} can't be written: {type(error).__name__}", path=str(self.path))
+        self._again = min(AGAIN_CAP, self._again * 2)
+        self.failure = error
+        logger.error("journal.failed", extra={"path": str(self.path), "error": error.message})
+        self.on_failure(error)
+
+    async def close(self) -> None:
+        """Writes what is left and lets go of the file. What can't be written stays in the report alone."""
+        if self._closed:
+            return
+        self._closed = True
+        try:
+            if self._durable < self._appended:
+                await self._wait()
+        except JournalError as error:
+            unwritten = {"path": str(self.path), "events": len(self._events)}
+            logger.warning("journal.incomplete", exc_info=error, extra=unwritten)
+        finally:
+            if self._timer is not None:
+                self._timer.cancel()
+            closing = self._loop.run_in_executor(self._thread, self._store.close)
+            self._thread.shutdown(wait=False)
+            await closing
+
+
+def _named(entry: UploadItem) -> str:
+    return repr(shown_url(entry.audio_url)) if entry.key is None else f"key {entry.key!r}"

@@ -1,0 +1,240 @@
+"""The session's list of clips: reads it, and settles what it can tell of items that have no clip of their own.
+
+An item whose request got no answer leaves a hole: a clip may appear in the list that no task has named. A hole is open
+until its clip can be told from the others, or until it has stayed away for the settle time. While two or more are open
+nothing is submitted, so that clips that appear can be told apart; see `on_unknown` in `MountseaClient.upload_batch`.
+Does I/O through the caller it is given; what it decides by is in `polling.py` and `reconcile.py`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from contextlib import suppress
+from typing import Literal, TypeAlias
+
+from ..config import ClientConfig
+from ..errors import MountseaError
+from ..models import SessionAudio, TaskStatus
+from ..wire.caller import Caller
+from .batch import Item
+from .events import ClipsListed, ItemSettled, Reconciled
+from .fanout import Fanout
+from .lifecycle import ItemState, Trigger
+from .polling import settle_limit
+
+__all__ = ["OnUnknown", "Settling"]
+
+logger = logging.getLogger("mountsea_async")
+
+OnUnknown: TypeAlias = Literal["hold", "continue", "resubmit"]
+"""What a session does after a request whose outcome isn't known."""
+
+OPEN_AT_MOST = 2
+"""So many open holes hold up the submits."""
+ASKED_AGAIN = 100
+"""At most so many tasks are asked once more in the final check."""
+RESUBMITS = 3
+"""An item is sent again at most so often."""
+_FIRST_LOOK, _LOOK = 2.0, 15.0
+"""Seconds between two looks at the list while holes are open: the first, and at most."""
+LAG = 30.0
+"""Seconds that the list may lag behind the items' own tasks in the final check."""
+_CLOSE_LOOK = 5.0
+"""The same in the final check, where somebody waits for it."""
+_FRESH = 1.0
+"""Seconds for which a check need not be repeated if nothing has ended since."""
+_MAY_STILL_LAND = (ItemState.UNKNOWN, ItemState.FAILED, ItemState.TIMED_OUT)
+
+
+class Settling:
+    """The list of one session.
+
+    Args:
+        caller: The door to the service.
+        config: Settings of the client.
+        fanout: The items.
+        on_unknown: What to do after a request whose outcome isn't known.
+        deadline_at: Loop time after which `ClientConfig.shutdown` more seconds may be used; None for no bound
+            but the settle time.
+    """
+
+    def __init__(
+        self,
+        caller: Caller,
+        config: ClientConfig,
+        fanout: Fanout,
+        on_unknown: OnUnknown,
+        deadline_at: float | None,
+    ) -> None:
+        self._caller = caller
+        self._config = config
+        self._fanout = fanout
+        self._record = fanout.record
+        self._batch = fanout.batch
+        self._on_unknown = on_unknown
+        self._deadline_at = deadline_at
+        self._holes: dict[Item, None] = {}
+        self._tending: asyncio.Task[None] | None = None
+        self._one_at_a_time = asyncio.Lock()
+        self._checked, self._checked_at = -1, 0.0
+        self._scope: asyncio.Timeout | None = None
+        self._stopped = False
+        self._asked: set[Item] = set()
+
+    # ------------------------------------------------------------------------------------------------ the holes
+    def open_hole(self, item: Item) -> None:
+        """A clip of this item may appear that nobody will name."""
+        if self._stopped:
+            return
+        self._holes[item] = None
+        if len(self._holes) >= OPEN_AT_MOST and self._on_unknown != "continue":
+            self._fanout.gate.close()
+        if self._tending is None:
+            self._tending = asyncio.get_running_loop().create_task(self._tend())
+
+    async def _tend(self) -> None:
+        """Looks at the list while holes are open."""
+        wait = _FIRST_LOOK
+        try:
+            while self._holes:
+                await asyncio.sleep(wait)
+                wait = min(_LOOK, wait * 1.5)
+                await self.look()
+        except Exception as crash:  # noqa: BLE001 - a bug of ours; the batch is told
+            self._fanout.fail(crash)
+        finally:
+            self._tending = None
+
+    async def look(self) -> bool:
+        """Reads the list once and settles what it decides. Returns whether it could be read."""
+        async with self._one_at_a_time:
+            listed = await self._read()
+            if listed is not None:
+                self._note(listed)
+                self._settle()
+            return listed is not None
+
+    async def _read(self) -> SessionAudio | None:
+        batch = self._batch
+        expected = len(batch.items) + len(batch.earlier)
+        try:
+            task = await self._caller.task(batch.session_id or "", audio_ids=expected)
+        except MountseaError as error:
+            logger.warning("reconcile.unread", extra={"session_id": batch.session_id, "error": error.message})
+            return None
+        return task.data if isinstance(task.data, SessionAudio) else None
+
+    def _note(self, listed: SessionAudio) -> None:
+        """Tells what a reading has brought. What was seen once stays seen, whatever a later one leaves out."""
+        known = self._batch.listed
+        new = tuple(i for i in dict.fromkeys(listed.audio_ids) if known is None or i not in known)
+        repeated = tuple(i for i, count in Counter(listed.audio_ids).items() if count > 1)
+        if known is None or new or self._batch.odd(repeated, listed.unreadable):
+            self._record.emit(ClipsListed, audio_ids=new, repeated=repeated, unreadable=listed.unreadable)
+
+    def _settle(self) -> None:
+        """Closes the holes that this reading decides: nothing more is expected of them, or not any more."""
+        now = self._record.now()
+        limit = settle_limit(self._config.settle, self._record.longest)
+        attribution = self._batch.verdict()[1]
+        for item in tuple(self._batch.uploads()):
+            if item.state not in _MAY_STILL_LAND or not item.open_requests or item.until is not None:
+                continue
+            told = item.state is ItemState.UNKNOWN and item.index not in attribution.due
+            if told or now - self._record.waiting_since(item) >= limit:
+                self._record.emit(ItemSettled, index=item.index, key=item.key)
+                self._holes.pop(item, None)
+                if item.index not in attribution.inferred and item.index not in attribution.candidates:
+                    self._absent(item)
+        if self._fanout.gate.closed and len(self._holes) < OPEN_AT_MOST:
+            self._fanout.gate.narrow()
+
+    def _absent(self, item: Item) -> None:
+        """No clip of this item has appeared in all the time that it could have taken."""
+        lost = item.state is ItemState.UNKNOWN and item.task_id is None
+        if self._on_unknown == "resubmit" and lost and item.resubmits < RESUBMITS and self._fanout.stopped is None:
+            self._fanout.submit_again(item)
+
+    def retry_failed(self, *, keep_duplicates: bool) -> None:
+        """Sends items again that have failed and of which no clip has appeared, on the caller's word."""
+        attribution = self._batch.verdict()[1]
+        for item in tuple(self._batch.uploads()):
+            ours = keep_duplicates or not self._batch.superseded(item)
+            perhaps = item.index in attribution.inferred or item.index in attribution.candidates
+            if item.state in (ItemState.FAILED, ItemState.TIMED_OUT) and ours and not perhaps:
+                self._fanout.submit_again(item)
+
+    # ------------------------------------------------------------------------------------------ the final check
+    async def check(self) -> None:
+        """Compares the items with the list; again and again while clips are due that it doesn't hold yet."""
+        loop = asyncio.get_running_loop()
+        ended = self._batch.uploads_ended
+        fresh = self._checked == ended and loop.time() - self._checked_at < _FRESH
+        if not self._batch.items or (fresh and not self._holes):
+            return
+        late = self._deadline_at is not None and loop.time() >= self._deadline_at
+        limit = None if self._deadline_at is None else max(self._deadline_at, loop.time()) + self._config.shutdown
+        try:
+            async with asyncio.timeout_at(limit) as self._scope:
+                await self._check(patient=not late)
+        except TimeoutError:
+            logger.warning("reconcile.cut_short", extra={"session_id": self._batch.session_id})
+        finally:
+            self._scope = None
+        self._checked, self._checked_at = ended, loop.time()
+        if not self._record.log.closed:
+            self._tell()
+
+    async def _check(self, *, patient: bool) -> None:
+        began, wait = self._record.now(), 1.0
+        patience = LAG if self._config.settle is None else self._config.settle
+        while True:
+            read = await self.look()
+            await self._ask_again()
+            lagging = self._record.now() - began < patience
+            due = self._awaited() or (lagging and self._batch.verdict()[0].missing) if read else lagging
+            if not patient or not due or self._fanout.busy:
+                return
+            await asyncio.sleep(wait)
+            wait = min(_CLOSE_LOOK, wait * 2)
+
+    def _awaited(self) -> bool:
+        """Whether clips may still appear: of lost answers, and of uploads that the service has given up on."""
+        timed_out = (item for item in self._batch.uploads() if item.state is ItemState.TIMED_OUT)
+        return bool(self._holes) or any(item.until is None and item.open_requests for item in timed_out)
+
+    async def _ask_again(self) -> None:
+        """Asks the tasks whose clip may be among the unexplained; some say `failed` first and `success` later."""
+        attribution = self._batch.verdict()[1]
+        for index in (*attribution.inferred, *attribution.candidates)[:ASKED_AGAIN]:
+            item = self._batch.items[index]
+            if item.task_id is None or item in self._asked or item.state not in _MAY_STILL_LAND:
+                continue
+            with suppress(MountseaError):
+                task = await self._caller.glance(item.task_id, self._fanout.asks)
+                self._asked.add(item)
+                if task.status == TaskStatus.SUCCESS and task.clip is not None and item.state in _MAY_STILL_LAND:
+                    logger.warning("task.changed_its_end", extra={"task_id": item.task_id, "was": item.state.value})
+                    self._record.change(item, Trigger.SUCCEED, clip=task.clip)
+
+    def _tell(self) -> None:
+        verdict = self._batch.verdict()[0]
+        self._record.emit(
+            Reconciled,
+            consistent=verdict.consistent,
+            matched=len(verdict.matched),
+            missing=len(verdict.missing),
+            unattributed=len(verdict.unattributed),
+            inferred=len(verdict.inferred),
+        )
+
+    async def stop(self) -> None:
+        """Ends what goes on here in other tasks: the session closes."""
+        self._stopped = True
+        if self._scope is not None:
+            self._scope.reschedule(0)
+        if (tending := self._tending) is not None:
+            tending.cancel()
+            await asyncio.wait([tending])
