@@ -9,10 +9,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
-
-import attrs
+from typing import Any
 
 from ..config import ClientConfig
 from ..errors import (
@@ -20,47 +19,26 @@ from ..errors import (
     JournalError,
     MissingClipError,
     MountseaError,
-    NoAccountError,
-    NotSentError,
     TaskFailedError,
     TaskLostError,
     TaskTimedOutError,
-    UnknownOutcomeError,
 )
 from ..models import Task, UploadItem
 from ..wire import protocol
 from ..wire.caller import Caller
 from ..wire.pacing import Shares
-from ..wire.protocol import Request
 from . import reasons
 from .batch import Item
 from .events import Paused, SubmitsStopped
-from .gate import SubmitGate
 from .lifecycle import ItemState, Trigger, path_to
-from .polling import Delays, outage_delay
+from .polling import Delays
 from .record import Record
+from .submitting import Submitter
 from .tasks import Follower, Sighting, clip_of
 
 __all__ = ["Fanout"]
 
 logger = logging.getLogger("mountsea_async")
-
-
-LOST_IN_A_ROW = 8
-"""So many submits without a clear answer stop the rest, if they began when the first of them was lost already:
-each may cost credits for nothing. What was in flight together and is lost together counts as one accident."""
-
-
-ACCOUNT_PATIENCE = 120.0
-"""So many seconds may the session's account be unavailable: it can't be replaced."""
-
-
-class _Stopped(Exception):  # noqa: N818 - ends a call; not an error
-    """Nothing more is to be submitted. Never leaves this module."""
-
-
-class _Held(Exception):  # noqa: N818 - as above
-    """Submits were held up since this one's turn came. Never leaves this module."""
 
 
 class Fanout:
@@ -87,22 +65,16 @@ class Fanout:
         self._config = config
         self._rng = rng
         shares = Shares(concurrency)
-        self._submits, self.asks = shares.submits, shares.polls
+        self.asks = shares.polls
         self._tasks: dict[Item, asyncio.Task[None]] = {}
         self._unwanted: set[Item] = set()
         self.record = record
         self.batch = record.batch
-        self.gate = SubmitGate()
-        self.on_hole: Callable[[Item], None] = lambda item: None
+        self.submitter = Submitter(caller, config, rng=rng, lane=shares.submits, record=record, owner=self)
         self.crash: BaseException | None = None
-        self._outage_error: MountseaError | None = None
-        self._outage_since = 0.0
-        self._outages = 0
         self._winding: str | None = None
         self._cut = False
-        self._lost_since: float | None = None
-        self._lost = 0
-        self.submits = self.polls = self.poll_errors = self.pauses = 0
+        self.polls = self.poll_errors = self.pauses = 0
         self.key_refused_since: float | None = None
 
     @property
@@ -113,7 +85,7 @@ class Fanout:
     @property
     def outage(self) -> str | None:
         """The word for why no submit gets through at the moment; None if it does."""
-        return protocol.stops_submits(self._outage_error)
+        return protocol.stops_submits(self.submitter.hindrance)
 
     @property
     def busy(self) -> bool:
@@ -162,7 +134,7 @@ class Fanout:
             ):
                 self.record.change(item, Trigger.RESUME)
             if item.state is ItemState.UNKNOWN and item.open_requests and item.until is None:
-                self.on_hole(item)
+                self.submitter.on_hole(item)
             elif not item.ended:
                 self._launch(item)
 
@@ -182,7 +154,7 @@ class Fanout:
     # ------------------------------------------------------------------------------------------- one item's way
     async def _run(self, item: Item) -> None:
         try:
-            if item.state is ItemState.SUBMITTED or await self._submit(item):
+            if item.state is ItemState.SUBMITTED or await self._accepted(item, await self.submitter.submit(item)):
                 await self._poll(item)
         except Exception as crash:  # noqa: BLE001 - as `fail` says
             self.fail(crash)
@@ -192,34 +164,10 @@ class Fanout:
         finally:
             self._tasks.pop(item, None)
 
-    async def _submit(self, item: Item) -> bool:
+    async def _accepted(self, item: Item, task_id: str | None) -> bool:
         """Returns whether there is a task to poll."""
-        submission = _Submission(self, item)
-        while True:
-            await self.gate.turn(item)
-            try:
-                task_id = await self._caller.submit(submission, self._submits)
-            except _Held:
-                continue
-            except _Stopped:
-                return False
-            except UnknownOutcomeError as error:
-                self._lose(item, submission.began, error)
-                return False
-            except MountseaError as error:
-                if self._outage(error):
-                    continue
-                self._turned_away(item, error)
-                return False
-            finally:
-                self.gate.leave(item)
-            return await self._accepted(item, task_id)
-
-    async def _accepted(self, item: Item, task_id: str) -> bool:
-        self._lost_since, self._lost = None, 0
-        self._outage_error, self._outages = None, 0
-        if not self.gate.closed:
-            self.gate.widen()
+        if task_id is None:
+            return False
         self.record.change(item, Trigger.ACCEPT, task_id=task_id)
         if self._winding is not None:
             self._abandon(item)
@@ -229,63 +177,26 @@ class Fanout:
             await self.record.durable()
         return True
 
-    def _lose(self, item: Item, began: float, error: UnknownOutcomeError) -> None:
-        self.record.change(item, Trigger.LOSE, error=error)
-        self._stop_if_it_concerns_all(error)
-        if self._lost_since is None:
-            self._lost_since = self.record.now()
-        self._lost += began >= self._lost_since
-        if self._lost >= LOST_IN_A_ROW:
-            self.stop("no_answers", error)
-        self.on_hole(item)
-
-    def _outage(self, error: MountseaError) -> bool:
-        """Whether submits are to go on one at a time: the service can't be reached, or has no account just now."""
-        if not isinstance(error, NotSentError | NoAccountError) or getattr(error, "permanent", False):
-            return False
-        now, patience = self.record.now(), self._config.retry.patience
-        if self._outage_error is None:
-            self._outage_since = now
-        self._outage_error = error
-        if isinstance(error, NoAccountError):
-            patience = min(patience, ACCOUNT_PATIENCE)
-        if self.stopped is not None or now - self._outage_since >= patience:
-            return False
-        self._outages += 1
-        if not self.gate.closed:
-            self.gate.narrow(outage_delay(self._config.retry, self._outages, self._rng.random()))
-        return True
-
-    def _turned_away(self, item: Item, error: MountseaError) -> None:
-        if not self._stop_if_it_concerns_all(error):
-            self.record.change(item, Trigger.REJECT, reason="rejected", error=error)
-            return
-        if item.state is ItemState.SUBMITTING:
-            self.record.change(item, Trigger.RELEASE)
-        if item.state is ItemState.NEW:
-            self.skip(item)
-
-    def _stop_if_it_concerns_all(self, error: MountseaError) -> bool:
-        """Returns whether it did."""
-        if (word := protocol.stops_submits(error)) is not None:
-            self.stop(word, error)
-        return word is not None
-
     async def _poll(self, item: Item) -> None:
-        delays = Delays(self._config.poll)
+        follower = Follower(self._caller, item.task_id or "", Delays(self._config.poll), self._rng, self)
         try:
-            clip = clip_of(await Follower(self._caller, item.task_id or "", delays, self._rng, self).run())
+            clip = clip_of(await follower.run())
         except TaskLostError as error:
-            self.record.change(item, Trigger.ABANDON, reason="task_lost", error=error)
+            self._end(item, Trigger.ABANDON, reason="task_lost", error=error)
         except MissingClipError as error:
-            self.record.change(item, Trigger.BLANK, reason="success_without_clip", error=error)
-            self.on_hole(item)
+            self._end(item, Trigger.BLANK, reason="success_without_clip", error=error)
+            self.submitter.on_hole(item)
         except TaskTimedOutError as error:
-            self.record.change(item, Trigger.TIME_OUT, error=error)
+            self._end(item, Trigger.TIME_OUT, error=error)
         except TaskFailedError as error:
-            self.record.change(item, Trigger.FAIL, error=error)
+            self._end(item, Trigger.FAIL, error=error)
         else:
-            self.record.change(item, Trigger.SUCCEED, clip=clip)
+            self._end(item, Trigger.SUCCEED, clip=clip)
+
+    def _end(self, item: Item, trigger: Trigger, **facts: Any) -> None:
+        # A cancel can get lost on its way through the HTTP library: whoever was abandoned has ended.
+        if not item.ended:
+            self.record.change(item, trigger, **facts)
 
     def paused(self, seconds: float) -> None:
         """The gate has closed for so long."""
@@ -363,7 +274,7 @@ class Fanout:
         A cancel in the meantime cuts the grace short.
         """
         self._winding = self._winding or reason
-        self.stop(reason, self._outage_error or self._caller.refusal)
+        self.stop(reason, self.submitter.hindrance or self._caller.refusal)
         for item, task in list(self._tasks.items()):
             if item.state is ItemState.SUBMITTED:
                 self._abandon(item)
@@ -401,44 +312,3 @@ class Fanout:
                 cancelled = True
         if cancelled:
             raise asyncio.CancelledError
-
-
-@attrs.define
-class _Submission:
-    """One item's ear at the caller: turns what happens to its request into transitions."""
-
-    fanout: Fanout
-    item: Item
-    began: float = 0.0
-
-    async def sending(self) -> Request:
-        fanout, record = self.fanout, self.fanout.record
-        if fanout.stopped is not None:
-            raise _Stopped
-        if not fanout.gate.admits(self.item):
-            raise _Held
-        record.change(self.item, Trigger.INTEND)
-        try:
-            await record.durable()
-        except JournalError as error:
-            fanout.stop("journal", error)
-        if record.batch.stopped is not None:  # meanwhile; nothing was sent
-            self.release()
-            raise _Stopped
-        fanout.submits += 1
-        self.began = record.now()
-        return protocol.submit_item(fanout.batch.session_id or "", self.item.audio_url)
-
-    def not_accepted(self, error: MountseaError) -> None:
-        self.release(error)
-        if self.fanout.stopped is not None:
-            raise _Stopped
-
-    def release(self, error: MountseaError | None = None) -> None:
-        """The request has provably cost nothing."""
-        self.fanout.record.change(self.item, Trigger.RELEASE, error=error)
-        if self.fanout.stopped is not None:
-            self.fanout.skip(self.item)
-
-    def cut(self, *, unsent: bool) -> None:
-        self.fanout.cut(self.item, unsent=unsent)

@@ -160,7 +160,7 @@ class UploadSession:
         refused = batch.stopped
         fanout = Fanout(caller, self._config, rng=self._rng, concurrency=self._concurrency, record=record)
         self._settling = Settling(caller, self._config, fanout, self._on_unknown, self._deadline_at)
-        fanout.on_hole = self._settling.open_hole
+        fanout.submitter.on_hole = self._settling.open_hole
         self._session_id, self._fanout = session_id, fanout
         self._unlisten = caller.pace.listen(fanout.paused)
         if self._journal is not None:
@@ -189,7 +189,8 @@ class UploadSession:
         again = settings is not None and settings.retry_failed and await self._settling.look()
         # Nothing is awaited from here on: what is put in flight has an owner before it can be cancelled.
         if refused is not None:
-            fanout.gate.narrow()  # whatever stopped the last run: one request finds out whether it still holds
+            # Whatever stopped the last run: one request finds out whether it still holds.
+            fanout.submitter.gate.narrow()
         fanout.resume(keep_duplicates=self._keep_duplicates)
         if again:
             self._settling.retry_failed(keep_duplicates=self._keep_duplicates)
@@ -482,5 +483,5 @@ class UploadSession:
         if fanout is None:
             return BatchReport(self._session_id, ())
         elapsed = fanout.record.now() - (self._begun or 0.0) if self._elapsed is None else self._elapsed
-        stats = Stats(elapsed, fanout.submits, fanout.polls, fanout.poll_errors, fanout.pauses)
+        stats = Stats(elapsed, fanout.submitter.submits, fanout.polls, fanout.poll_errors, fanout.pauses)
         return fanout.batch.report(stats, None if self._journal is None else self._journal.failure)

@@ -90,7 +90,7 @@ class Settling:
             return
         self._holes[item] = None
         if len(self._holes) >= OPEN_AT_MOST and self._on_unknown != "continue":
-            self._fanout.gate.close()
+            self._fanout.submitter.gate.close()
         if self._tending is None:
             self._tending = asyncio.get_running_loop().create_task(self._tend())
 
@@ -148,8 +148,8 @@ class Settling:
                 self._holes.pop(item, None)
                 if item.index not in attribution.inferred and item.index not in attribution.candidates:
                     self._absent(item)
-        if self._fanout.gate.closed and len(self._holes) < OPEN_AT_MOST:
-            self._fanout.gate.narrow()
+        if self._fanout.submitter.gate.closed and len(self._holes) < OPEN_AT_MOST:
+            self._fanout.submitter.gate.narrow()
 
     def _absent(self, item: Item) -> None:
         """No clip of this item has appeared in all the time that it could have taken."""
