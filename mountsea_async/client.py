@@ -18,7 +18,8 @@ from .models import Clip, Task
 from .upload.events import Event
 from .upload.inputs import Urls, check_concurrency, check_entries, check_journal
 from .upload.report import BatchReport
-from .upload.session import JournalSettings, UploadSession
+from .upload.run import JournalSettings
+from .upload.session import UploadSession
 from .upload.settling import OnUnknown
 from .upload.tasks import TaskHandle, clip_of
 from .wire import protocol

@@ -1,0 +1,275 @@
+"""One run of a session, from opening it to letting go of everything: what a `UploadSession` is made of.
+
+Puts the rooms together: record and journal, fan-out, settling, the clock. Public calls are in `session.py`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Coroutine, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from ..config import ClientConfig
+from ..errors import InputError, JournalError, JournalMismatch
+from ..models import SessionAudio, UploadItem
+from ..wire.caller import Caller
+from .batch import Batch, Item
+from .closing import watch
+from .events import Event, SessionClosed, SessionOpened
+from .fanout import Fanout
+from .record import Record
+from .report import BatchReport, Stats
+from .settling import OnUnknown, Settling
+
+if TYPE_CHECKING:
+    from .journal import Journal, Past
+
+__all__ = ["JournalSettings", "Plan", "Run"]
+
+ADOPTED_AT_MOST = 100_000
+"""Clips that an adopted session may hold: so long an answer is read."""
+
+
+@attrs.frozen(kw_only=True)
+class JournalSettings:
+    """How a session keeps its journal.
+
+    Attributes:
+        path: The file.
+        accept_new_key: Whether another key may go on with it.
+        retry_failed: Whether items that have failed in an earlier run are sent again.
+    """
+
+    path: Path
+    accept_new_key: bool = False
+    retry_failed: bool = False
+
+
+@attrs.frozen(kw_only=True)
+class Plan:
+    """How a session is to be run; `MountseaClient.upload_batch` explains each."""
+
+    config: ClientConfig
+    rng: random.Random
+    concurrency: int
+    session_id: str | None
+    on_event: Callable[[Event], object] | None
+    keep_duplicates: bool
+    on_unknown: OnUnknown
+    journal: JournalSettings | None
+
+
+class Run:
+    """What goes on in a session between entering and leaving it.
+
+    Args:
+        caller: The door to the service.
+        plan: How it is to be run.
+        begun: Loop time from which it counts.
+        deadline_at: Loop time at which it is to stop; None for no deadline.
+
+    Attributes:
+        leaving: Whether it takes in nothing more.
+    """
+
+    record: Record  # these five are there once it was opened
+    fanout: Fanout
+    settling: Settling
+    session_id: str
+    _watchdog: asyncio.Task[None]
+
+    def __init__(self, caller: Caller, plan: Plan, begun: float, deadline_at: float | None) -> None:
+        self._caller = caller
+        self._plan = plan
+        self._begun = begun
+        self._deadline_at = deadline_at
+        self._journal: Journal | None = None
+        self._elapsed: float | None = None
+        self._unlisten: Callable[[], None] = lambda: None
+        self.leaving = False
+
+    # -------------------------------------------------------------------------------------------------- opening
+    async def open(self, inputs: Sequence[UploadItem] | None) -> None:
+        """Prepares the session, or goes on with the one that the journal holds.
+
+        Args:
+            inputs: The entries of a batch that keeps a journal; None: whatever the journal holds.
+
+        Raises:
+            InputError, JournalError: As `MountseaClient.upload_batch` says.
+            APIError, TransportError: There is no session.
+        """
+        try:
+            past = await self._open_journal(inputs)
+            self.record = record = Record(self._plan.on_event, self._journal)
+            if past is not None:
+                past.put_into(record.batch)
+                record.restore(past.events)
+            refused = record.batch.stopped
+            await self._open_session(record.batch)
+            await self._go_on(resumed=past is not None, refused=refused)
+        except BaseException:
+            self._unlisten()
+            await self._let_go_of_journal()
+            raise
+        self._watchdog = self._watch()
+
+    async def _open_journal(self, inputs: Sequence[UploadItem] | None) -> Past | None:
+        settings = self._plan.journal
+        if settings is None:
+            return None
+        # Most batches keep no journal, and sqlite3 takes a while to import.
+        from .journal import Binding, Journal  # noqa: PLC0415
+
+        binding = Binding(self._caller.base_url, self._caller.fingerprint, settings.accept_new_key)
+        self._journal, past = await Journal.open(
+            settings.path, binding, inputs, keep_duplicates=self._plan.keep_duplicates
+        )
+        self._journal.on_failure = self._on_journal_failure
+        return past
+
+    def _on_journal_failure(self, error: JournalError) -> None:
+        self.record.journal_failed(error)
+        self.fanout.stop("journal", error)
+
+    async def _open_session(self, batch: Batch) -> None:
+        plan, known = self._plan, batch.session_id
+        if known is not None and plan.session_id not in (None, known):
+            path = str(plan.journal.path) if plan.journal else ""
+            raise JournalMismatch(
+                f"journal {path} belongs to session {known}, not {plan.session_id}: leave session_id out, or name "
+                "another journal",
+                path=path,
+            )
+        if known is None:
+            self.session_id, earlier = await self._prepare()
+            adopted = plan.session_id is not None
+        else:
+            self.session_id, earlier, adopted = known, batch.earlier, batch.adopted
+        self.fanout = Fanout(self._caller, plan.config, rng=plan.rng, concurrency=plan.concurrency, record=self.record)
+        self.settling = Settling(self._caller, plan.config, self.fanout, plan.on_unknown, self._deadline_at)
+        self.fanout.submitter.on_hole = self.settling.open_hole
+        self._unlisten = self._caller.pace.listen(self.fanout.paused)
+        self.record.emit(SessionOpened, session_id=self.session_id, adopted=adopted, earlier=earlier)
+
+    async def _prepare(self) -> tuple[str, tuple[str, ...]]:
+        """The session's id, and the clips that it holds already."""
+        session_id = self._plan.session_id
+        if session_id is None:
+            return await self._caller.prepare_session(), ()
+        task = await self._caller.task(session_id, audio_ids=ADOPTED_AT_MOST)
+        if not isinstance(task.data, SessionAudio):
+            raise InputError(f"session_id={session_id!r} is a task, but no upload session")
+        return session_id, task.data.audio_ids
+
+    async def _go_on(self, *, resumed: bool, refused: str | None) -> None:
+        settings = self._plan.journal
+        if not resumed or settings is None:
+            return
+        again = settings.retry_failed and await self.settling.look()
+        # Nothing is awaited from here on: what is put in flight has an owner before it can be cancelled.
+        if refused is not None:
+            # Whatever stopped the last run: one request finds out whether it still holds.
+            self.fanout.submitter.gate.narrow()
+        self.fanout.resume(keep_duplicates=self._plan.keep_duplicates)
+        if again:
+            self.settling.retry_failed(keep_duplicates=self._plan.keep_duplicates)
+
+    # -------------------------------------------------------------------------------------------------- running
+    def check(self, entries: Sequence[UploadItem]) -> None:
+        """Makes sure that the journal can hold entries.
+
+        Raises:
+            InputError: It can't; names each.
+        """
+        if self._journal is not None:
+            self._journal.check(entries)
+
+    def start(self, entries: Sequence[UploadItem]) -> list[Item]:
+        """Puts entries in flight."""
+        return self.fanout.start(entries, keep_duplicates=self._plan.keep_duplicates)
+
+    async def see_through(self, items: Sequence[Item]) -> None:
+        """Waits for items, and for what the session's list says of them; what is sent again is waited for, too."""
+        fanout = self.fanout
+        try:
+            while True:
+                await asyncio.shield(asyncio.gather(*fanout.tasks_of(items), return_exceptions=True))
+                if self.leaving or fanout.crash is not None:
+                    break
+                await self.settling.check()
+                if not fanout.tasks_of(items):
+                    break
+        except asyncio.CancelledError:
+            fanout.withdraw(items)
+            raise
+        if fanout.crash is not None:
+            raise fanout.crash
+
+    def report(self) -> BatchReport:
+        """The run as it stands."""
+        fanout = self.fanout
+        elapsed = self.record.now() - self._begun if self._elapsed is None else self._elapsed
+        stats = Stats(elapsed, fanout.submitter.submits, fanout.polls, fanout.poll_errors, fanout.pauses)
+        return self.record.batch.report(stats, None if self._journal is None else self._journal.failure)
+
+    # --------------------------------------------------------------------------------------------------- ending
+    async def finish(self) -> None:
+        """Waits for everything, and checks it against the session's list."""
+        await asyncio.sleep(0)  # lets an upload that was just made a task begin
+        while True:
+            await self.fanout.drain()
+            self.leaving = True
+            self._watchdog.cancel()
+            await asyncio.wait([self._watchdog])
+            await self.settling.check()
+            if not self.fanout.busy:
+                return
+            self._watchdog = self._watch()  # something is sent again, on the caller's word
+
+    def _watch(self) -> asyncio.Task[None]:
+        return asyncio.get_running_loop().create_task(watch(self.fanout, self._plan.config, self._deadline_at))
+
+    async def wind_down(self) -> None:
+        """Stops everything; requests on their way get `ClientConfig.shutdown` seconds for their answers."""
+        self.leaving = True
+        await self.fanout.wind_down("cancelled", self._plan.config.shutdown)
+
+    async def close(self) -> None:
+        """Lets go of everything, whatever happens meanwhile: a cancel is let through afterwards."""
+        self._unlisten()
+        self._watchdog.cancel()
+        self.fanout.settle()
+        await _to_the_end(self._close())
+
+    async def _close(self) -> None:
+        await self.settling.stop()
+        await asyncio.wait([self._watchdog])
+        self._elapsed = self.record.now() - self._begun
+        self.record.emit(SessionClosed)
+        self.record.log.close()
+        if self._journal is not None:
+            await self._journal.close()
+        await asyncio.sleep(0)  # lets `on_event` hear of the last events
+
+    async def _let_go_of_journal(self) -> None:
+        if self._journal is not None:
+            await _to_the_end(self._journal.close())
+
+
+async def _to_the_end(work: Coroutine[Any, Any, None]) -> None:
+    """Carries work out, cancelled or not; then the cancel goes on."""
+    task = asyncio.get_running_loop().create_task(work)
+    cancelled = False
+    while not task.done():
+        try:
+            await asyncio.wait([task])
+        except asyncio.CancelledError:
+            cancelled = True
+    if cancelled:
+        raise asyncio.CancelledError
+    task.result()
