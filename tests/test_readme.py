@@ -57,9 +57,11 @@ def test_the_example_of_going_on_uploads_what_is_left_and_pays_for_nothing_twice
     snippet = next(snippet for snippet in SCRIPTS if "not_submitted" in snippet)
     behaviour = Behaviour(durations=Uniform(0.05, 0.2), latency=0.05, faults=(Fault(out_of_credits(), nth=3),))
     with Emulator(behaviour, api_key=KEY).in_thread() as emulator:
-        slower = snippet.replace("upload_batch(urls)", "upload_batch(urls, concurrency=1)")
-        assert run([sys.executable, "-c", slower], emulator, tmp_path).strip() == "credits"
+        slower = snippet.replace("journal=", "concurrency=1, journal=")
+        assert run([sys.executable, "-c", slower], emulator, tmp_path) == "2 uploaded\nnot all: credits\n"
+        assert run([sys.executable, "-c", slower], emulator, tmp_path) == "6 uploaded\n"
         assert [emulator.ledger.charged(f"https://cdn.example.com/album/{n}.mp3") for n in range(1, 7)] == [1] * 6
+        assert len(emulator.ledger.sessions) == 1
 
 
 def test_the_test_of_the_readme_passes(emulator: Emulator, tmp_path: Path) -> None:
@@ -89,5 +91,5 @@ def test_the_readme_names_every_state_and_every_error() -> None:
     assert all(
         f"`{state}`" in text for state in mountsea_async.ItemState if state not in {"new", "submitting", "submitted"}
     )
-    errors = [name for name in mountsea_async.__all__ if name.endswith(("Error", "Failed", "Warning"))]
+    errors = [name for name in mountsea_async.__all__ if name.endswith(("Error", "Failed", "Warning", "Busy", "Mismatch"))]
     assert [name for name in errors if f"`{name}`" not in text] == []

@@ -170,14 +170,14 @@ class Run:
         settings = self._plan.journal
         if not resumed or settings is None:
             return
-        again = settings.retry_failed and await self.settling.look()
+        read = (settings.retry_failed or self._plan.on_unknown == "resubmit") and await self.settling.look()
         # Nothing is awaited from here on: what is put in flight has an owner before it can be cancelled.
         if refused is not None:
             # Whatever stopped the last run: one request finds out whether it still holds.
             self.fanout.submitter.gate.narrow()
         self.fanout.resume(keep_duplicates=self._plan.keep_duplicates)
-        if again:
-            self.settling.retry_failed(keep_duplicates=self._plan.keep_duplicates)
+        if read:
+            self.settling.submit_again(failed=settings.retry_failed, keep_duplicates=self._plan.keep_duplicates)
 
     # -------------------------------------------------------------------------------------------------- running
     def check(self, entries: Sequence[UploadItem]) -> None:

@@ -157,14 +157,18 @@ class Settling:
         if self._on_unknown == "resubmit" and lost and item.resubmits < RESUBMITS and self._fanout.stopped is None:
             self._fanout.submit_again(item)
 
-    def retry_failed(self, *, keep_duplicates: bool) -> None:
-        """Sends items again that have failed and of which no clip has appeared, on the caller's word."""
+    def submit_again(self, *, failed: bool, keep_duplicates: bool) -> None:
+        """Sends again, on the caller's word, what an earlier run has given up and of which no clip has appeared."""
         attribution = self._batch.verdict()[1]
         for item in tuple(self._batch.uploads()):
-            ours = keep_duplicates or not self._batch.superseded(item)
-            perhaps = item.index in attribution.inferred or item.index in attribution.candidates
-            if item.state in (ItemState.FAILED, ItemState.TIMED_OUT) and ours and not perhaps:
+            if item.index in attribution.inferred or item.index in attribution.candidates:
+                continue
+            if not keep_duplicates and self._batch.superseded(item):
+                continue
+            if failed and item.state in (ItemState.FAILED, ItemState.TIMED_OUT):
                 self._fanout.submit_again(item)
+            elif item.state is ItemState.UNKNOWN and item.until is not None:
+                self._absent(item)
 
     # ------------------------------------------------------------------------------------------ the final check
     async def check(self) -> None:
