@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from . import redact
 from .config import MAX_IN_FLIGHT, ClientConfig
-from .errors import ClientStateError, ConfigurationError, InputError, JournalError
+from .errors import ClientStateError, ConfigurationError, InputError
 from .models import Clip, Task
 from .upload.events import Event
 from .upload.inputs import Urls, check_concurrency, check_entries, check_journal
@@ -159,10 +159,11 @@ class MountseaClient:
             keep_duplicates: Upload a URL as often as it stands in `urls`, instead of once.
             allow_private: Let loopback and private addresses pass, for tests.
             on_unknown: What to do after a request whose outcome isn't known; it is never sent again by itself. "hold":
-                submits pause while two or more such items are unsettled, so that clips which appear in the session's
-                list can be told apart. "continue": go on at full speed. "resubmit": as "hold", and what has stayed
-                absent for the settle time (`ClientConfig.settle`) is sent again, which may pay for it twice; the
-                report counts that in `resubmits`.
+                submits pause until it is settled, 300 s at most, then go one at a time until eight in a row were
+                accepted, so that clips which appear in the session's list can be told apart. "continue": go on at
+                full speed. "resubmit": as "hold", and what has stayed absent for the settle time
+                (`ClientConfig.settle`) is sent again, which may pay for it twice; the report counts that in
+                `resubmits`.
             journal: The path of a file in which everything is written down before it is relied on. Called again with
                 the same path and the same URLs, the batch goes on where it stopped, whatever ended the first run. It
                 holds the URLs with their queries, so only its owner can read it. None keeps the batch in memory.
@@ -237,21 +238,17 @@ class MountseaClient:
             APIError: The service refuses the session.
             TransportError: The service could not be reached.
         """
-        path = check_journal(journal)
         session = self.upload_session(
             concurrency=concurrency,
             deadline=deadline,
             on_event=on_event,
             on_unknown=on_unknown,
-            journal=path,
+            journal=journal,
             retry_failed=retry_failed,
             accept_new_key=accept_new_key,
         )
         self._open_caller()
-        if not await asyncio.to_thread(path.is_file):
-            raise JournalError(
-                f"journal {path} doesn't exist: upload_batch(urls, journal=...) makes it", path=str(path)
-            )
+        await session.read_first(None)
         async with session:
             await session.run()
         return session.report

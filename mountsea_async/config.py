@@ -143,7 +143,7 @@ class ClientConfig:
         settle: So long may a clip still appear in the session's list after its upload's answer was lost or its task
             timed out; then it
             counts as absent. None (the default) derives it from the batch's own uploads: twice the slowest and ten
-            seconds, at least 15 and at most 300; 120 before any has ended.
+            seconds, at least 15 and at most 300, which is also the most that may be set; 120 before any has ended.
         trust_env: Take proxies from the environment; such a proxy sees where requests go (default no).
         proxy: A proxy's URL; may hold credentials, so it is never shown.
         ssl_context: For a private certificate authority or client certificates.
@@ -154,7 +154,7 @@ class ClientConfig:
     retry: RetryPolicy = attrs.field(factory=RetryPolicy, validator=_a(RetryPolicy))
     poll: PollPolicy = attrs.field(factory=PollPolicy, validator=_a(PollPolicy))
     shutdown: float = attrs.field(default=10.0, validator=_number(0, 60))
-    settle: float | None = attrs.field(default=None, validator=attrs.validators.optional(_number(0)))
+    settle: float | None = attrs.field(default=None, validator=attrs.validators.optional(_number(0, 300)))
     trust_env: bool = attrs.field(default=False, validator=_a(bool))
     proxy: str | None = attrs.field(default=None, repr=False, validator=_proxy)
     ssl_context: ssl.SSLContext | None = attrs.field(default=None, validator=_a(ssl.SSLContext, optional=True))

@@ -40,6 +40,8 @@ class Item:
     audio_url: str = attrs.field(repr=False)
     metadata: Mapping[str, Any] = attrs.field(repr=False)
     duplicate_of: int | None = None
+    replaces: int | None = None
+    replaced: bool = False
     twins: list[Item] = attrs.field(factory=list, repr=False)
     state: ItemState = ItemState.NEW
     reason: str | None = None
@@ -131,12 +133,15 @@ class Batch:
         """
         original = None if keep_duplicates else self._by_url.get(entry.audio_url)
         if original is not None and original.state in _REPEATABLE:
-            original = None
+            return self.put(entry, replaces=original), None
         return self.put(entry, original), original
 
-    def put(self, entry: UploadItem, original: Item | None = None) -> Item:
-        """Takes in one entry whose place is known: an upload of its own, or one that shares that of `original`."""
+    def put(self, entry: UploadItem, original: Item | None = None, *, replaces: Item | None = None) -> Item:
+        """Takes in one entry whose place is known: an upload of its own, or one that shares that of `original`; it may
+        have been handed in again for one that was not uploaded."""
         item = Item(len(self.items), entry.key, entry.audio_url, entry.metadata)
+        if replaces is not None:
+            item.replaces, replaces.replaced = replaces.index, True
         if original is None:
             self._by_url[entry.audio_url] = item
         else:
@@ -145,10 +150,6 @@ class Batch:
         self.items.append(item)
         self.counts[item.state] += 1
         return item
-
-    def superseded(self, item: Item) -> bool:
-        """Whether the same URL was handed in again since, as an upload of its own."""
-        return self._by_url[item.audio_url] is not item
 
     def uploads(self) -> Iterator[Item]:
         """The items that are uploads of their own."""

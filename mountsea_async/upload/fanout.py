@@ -90,7 +90,7 @@ class Fanout:
     @property
     def busy(self) -> bool:
         """Whether anything is on its way."""
-        return bool(self._tasks)
+        return any(not task.done() for task in self._tasks.values())
 
     # ------------------------------------------------------------------------------------------------ starting
     def start(self, entries: Iterable[UploadItem], *, keep_duplicates: bool) -> list[Item]:
@@ -122,20 +122,18 @@ class Fanout:
             facts = {"task_id": original.task_id, "clip": original.clip, "error": original.error}
             self.record.change_one(item, path[-1], reason=original.reason, **facts)
 
-    def resume(self, *, keep_duplicates: bool) -> None:
+    def resume(self) -> None:
         """Goes on with items of an earlier run, wherever it left them. What has ended stays as it is."""
         self.record.wake_up()
         for item in tuple(self.batch.uploads()):
             state = item.state
             if state is ItemState.SUBMITTING:
                 self.record.change(item, Trigger.LOSE, reason="interrupted", error=reasons.cut_short("interrupted"))
-            elif state is ItemState.UNDETERMINED or (
-                state is ItemState.NOT_SUBMITTED and (keep_duplicates or not self.batch.superseded(item))
-            ):
+            elif state is ItemState.UNDETERMINED or (state is ItemState.NOT_SUBMITTED and not item.replaced):
                 self.record.change(item, Trigger.RESUME)
             if item.state is ItemState.UNKNOWN and item.open_requests and item.until is None:
                 self.submitter.on_hole(item)
-            elif not item.ended:
+            elif not item.ended and item not in self._tasks:
                 self._launch(item)
 
     def submit_again(self, item: Item) -> None:
@@ -145,8 +143,8 @@ class Fanout:
 
     def tasks_of(self, items: Iterable[Item]) -> list[asyncio.Task[None]]:
         """The tasks that items wait for: their own, or that of the upload they share."""
-        originals = (self._original(item) for item in items)
-        return [self._tasks[original] for original in originals if original in self._tasks]
+        tasks = (self._tasks.get(self._original(item)) for item in items)
+        return [task for task in tasks if task is not None and not task.done()]
 
     def _original(self, item: Item) -> Item:
         return item if item.duplicate_of is None else self.batch.items[item.duplicate_of]

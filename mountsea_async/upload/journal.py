@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import attrs
 
@@ -57,22 +57,27 @@ class Binding:
     accept_new_key: bool = False
 
 
+Entry: TypeAlias = tuple[UploadItem, int | None, int | None]
+
+
 @attrs.frozen
 class Past:
     """What a journal holds: nothing but the inputs where it is new.
 
     Attributes:
-        entries: The inputs, each with the index of the earlier one whose upload it shares, if it does.
+        entries: The inputs; each with the index of the earlier one whose upload it shares, if it does, and of the one
+            that it was handed in again for.
         events: What happened in earlier runs.
     """
 
-    entries: tuple[tuple[UploadItem, int | None], ...] = ()
+    entries: tuple[Entry, ...] = ()
     events: tuple[Event, ...] = ()
 
     def put_into(self, batch: Batch) -> None:
         """Hands the entries to an empty batch; the events are to be applied afterwards."""
-        for entry, duplicate_of in self.entries:
-            batch.put(entry, None if duplicate_of is None else batch.items[duplicate_of])
+        for entry, *indexes in self.entries:
+            original, replaced = (None if index is None else batch.items[index] for index in indexes)
+            batch.put(entry, original, replaces=replaced)
 
 
 def inputs_hash(entries: Iterable[UploadItem]) -> str:
@@ -89,8 +94,9 @@ def inputs_hash(entries: Iterable[UploadItem]) -> str:
     return digest.hexdigest()
 
 
-def _entry_of(row: EntryRow) -> tuple[UploadItem, int | None]:
-    return UploadItem(row.audio_url, row.key, json.loads(row.metadata) if row.metadata else {}), row.duplicate_of
+def _entry_of(row: EntryRow) -> Entry:
+    entry = UploadItem(row.audio_url, row.key, json.loads(row.metadata) if row.metadata else {})
+    return entry, row.duplicate_of, row.replaces
 
 
 def _rows_of(entries: Sequence[UploadItem], *, keep_duplicates: bool) -> tuple[EntryRow, ...]:
@@ -168,7 +174,13 @@ class Journal:
     # -------------------------------------------------------------------------------------------------- opening
     @classmethod
     async def open(
-        cls, path: Path, binding: Binding, entries: Sequence[UploadItem] | None, *, keep_duplicates: bool
+        cls,
+        path: Path,
+        binding: Binding,
+        entries: Sequence[UploadItem] | None,
+        *,
+        keep_duplicates: bool,
+        must_exist: bool = False,
     ) -> tuple[Journal, Past]:
         """Opens a journal for writing: a new one, or one to go on with.
 
@@ -177,6 +189,7 @@ class Journal:
             binding: The client that it belongs to.
             entries: The inputs of the batch; None: whatever the journal holds.
             keep_duplicates: Whether entries of a new journal that repeat a URL are uploads of their own.
+            must_exist: Whether it must hold a batch already.
 
         Raises:
             InputError: Metadata of entries can't be written as JSON.
@@ -189,10 +202,11 @@ class Journal:
         try:
             await journal._call(journal._store.open)
             header = await journal._call(journal._store.header)
-            if header is None:
+            if header is None and not must_exist:
                 past = await journal._begin(binding, entries, rows)
             else:
-                past = await journal._go_on(header, binding, entries)
+                past = Past() if header is None else await journal._go_on(header, binding, entries)
+                journal._expect(past, must_exist=must_exist)
         except BaseException:
             await journal.close()
             raise
@@ -201,7 +215,7 @@ class Journal:
     async def _begin(self, binding: Binding, entries: Sequence[UploadItem] | None, rows: Sequence[EntryRow]) -> Past:
         hashed = None if entries is None else inputs_hash(entries)
         await self._call(self._store.create, self._header(binding, hashed), rows)
-        return Past(tuple(zip(entries or (), (row.duplicate_of for row in rows), strict=True)))
+        return Past(tuple((entry, row.duplicate_of, None) for entry, row in zip(entries or (), rows, strict=True)))
 
     def _header(self, binding: Binding, hashed: str | None) -> Header:
         salt = secrets.token_hex(16)
@@ -217,14 +231,22 @@ class Journal:
         known = await self._call(lambda: tuple(map(_entry_of, self._store.entries())))
         self._check(header, binding)
         if entries is not None:
-            self._check_inputs(header, [entry for entry, _ in known], entries)
+            self._check_inputs(header, [entry for entry, *_ in known], entries)
         if binding.fingerprint(header.salt) != header.fingerprint or binding.base_url != header.base_url:
             await self._call(self._store.commit, (), (), self._header(binding, header.inputs_hash))
         if entries is not None:
-            await self._sign_anew([entry for entry, _ in known], entries)
-            known = tuple((entry, original) for entry, (_, original) in zip(entries, known, strict=True))
+            await self._sign_anew([entry for entry, *_ in known], entries)
+            known = tuple(
+                (new, original, replaced) for new, (_, original, replaced) in zip(entries, known, strict=True)
+            )
         path = str(self.path)
         return Past(known, await self._call(lambda: tuple(codec.decode(row, path) for row in self._store.events())))
+
+    def _expect(self, past: Past, *, must_exist: bool) -> None:
+        if must_exist and not past.entries:
+            raise JournalMismatch(
+                f"journal {self.path} holds nothing to upload: name that of a batch", path=str(self.path)
+            )
 
     def _check(self, header: Header, binding: Binding) -> None:
         if binding.accept_new_key:
@@ -239,7 +261,7 @@ class Journal:
             raise JournalMismatch(f"journal {self.path} belongs to another API key: {way_out}", path=str(self.path))
 
     def _check_inputs(self, header: Header, known: Sequence[UploadItem], entries: Sequence[UploadItem]) -> None:
-        if header.inputs_hash == inputs_hash(entries):
+        if header.inputs_hash == inputs_hash(entries) and len(known) == len(entries):
             return
         way_out = "go on with the same URLs in the same order (resume_batch takes them from the journal), or name "
         way_out += "another journal for another batch"
@@ -272,10 +294,10 @@ class Journal:
         """
         _rows_of(entries, keep_duplicates=True)
 
-    def add(self, entry: UploadItem, index: int, duplicate_of: int | None) -> None:
+    def add(self, entry: UploadItem, index: int, duplicate_of: int | None, replaces: int | None) -> None:
         """Takes in an entry that joins the batch while it runs, and that `check` has let pass."""
         (row,) = _rows_of([entry], keep_duplicates=True)
-        self._entries.append(attrs.evolve(row, index=index, duplicate_of=duplicate_of))
+        self._entries.append(attrs.evolve(row, index=index, duplicate_of=duplicate_of, replaces=replaces))
         self._note()
 
     def append(self, event: Event) -> None:
@@ -339,6 +361,8 @@ class Journal:
             self._commit()
         elif self._durable < self._appended and self._timer is None and not self._closed:
             self._timer = self._loop.call_later(LAZY if error is None else self._again, self._commit)
+        if self.failure is not None:
+            self.on_failure(self.failure)
 
     def _failed(self, error: BaseException) -> None:
         if not isinstance(error, JournalError):
@@ -346,13 +370,13 @@ class Journal:
         self._again = min(AGAIN_CAP, self._again * 2)
         self.failure = error
         logger.error("journal.failed", extra={"path": str(self.path), "error": error.message})
-        self.on_failure(error)
 
     async def close(self) -> None:
         """Writes what is left and lets go of the file. What can't be written stays in the report alone."""
         if self._closed:
             return
         self._closed = True
+        self.on_failure = lambda error: None  # by now the report alone can tell
         try:
             if self._durable < self._appended:
                 await self._wait()
@@ -364,7 +388,8 @@ class Journal:
                 self._timer.cancel()
             closing = self._loop.run_in_executor(self._thread, self._store.close)
             self._thread.shutdown(wait=False)
-            await closing
+            # Shielded: a cancel of this future before the thread has come to it would leave the file locked.
+            await asyncio.shield(closing)
 
 
 def _named(entry: UploadItem) -> str:

@@ -71,6 +71,10 @@ class Record:
         if asyncio.get_running_loop() is not self._loop:
             raise ClientStateError("the session was opened in another event loop: use it there, or open one here")
 
+    def age(self, item: Item) -> float:
+        """Seconds since an item was accepted. Across runs the wall clock tells, so it may be anything."""
+        return self.now() + self._wall - (item.submitted_at or 0.0)
+
     def wake_up(self) -> None:
         """The first of new items begins: silence is counted from here."""
         self.first_submit = self.last_life = self.now()
@@ -100,7 +104,7 @@ class Record:
             self._journal.check([entry])
         item, original = self.batch.add(entry, keep_duplicates=keep_duplicates)
         if self._journal is not None:
-            self._journal.add(entry, item.index, item.duplicate_of)
+            self._journal.add(entry, item.index, item.duplicate_of, item.replaces)
         return item, original
 
     def emit(self, kind: Callable[..., Event], **fields: Any) -> None:
@@ -145,7 +149,7 @@ class Record:
         if item.ended:
             self.last_end = self.now()
             if trigger is Trigger.SUCCEED and item.submitted_at is not None:
-                self.longest = max(self.longest or 0.0, self.now() + self._wall - item.submitted_at)
+                self.longest = max(self.longest or 0.0, self.age(item))
             if item.state in _MAY_STILL_LAND:
                 self._waiting_since[item] = self.now()
         if trigger in _SIGNS_OF_LIFE:

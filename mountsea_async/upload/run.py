@@ -42,11 +42,13 @@ class JournalSettings:
         path: The file.
         accept_new_key: Whether another key may go on with it.
         retry_failed: Whether items that have failed in an earlier run are sent again.
+        must_exist: Whether it must hold a batch already.
     """
 
     path: Path
     accept_new_key: bool = False
     retry_failed: bool = False
+    must_exist: bool = False
 
 
 @attrs.frozen(kw_only=True)
@@ -127,7 +129,11 @@ class Run:
 
         binding = Binding(self._caller.base_url, self._caller.fingerprint, settings.accept_new_key)
         self._journal, past = await Journal.open(
-            settings.path, binding, inputs, keep_duplicates=self._plan.keep_duplicates
+            settings.path,
+            binding,
+            inputs,
+            keep_duplicates=self._plan.keep_duplicates,
+            must_exist=settings.must_exist,
         )
         self._journal.on_failure = self._on_journal_failure
         return past
@@ -175,9 +181,9 @@ class Run:
         if refused is not None:
             # Whatever stopped the last run: one request finds out whether it still holds.
             self.fanout.submitter.gate.narrow()
-        self.fanout.resume(keep_duplicates=self._plan.keep_duplicates)
+        self.fanout.resume()
         if read:
-            self.settling.submit_again(failed=settings.retry_failed, keep_duplicates=self._plan.keep_duplicates)
+            self.settling.submit_again(failed=settings.retry_failed)
 
     # -------------------------------------------------------------------------------------------------- running
     def check(self, entries: Sequence[UploadItem]) -> None:

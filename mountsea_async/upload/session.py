@@ -12,8 +12,10 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from types import TracebackType
 from typing import Self, get_args
 
+import attrs
+
 from ..config import ClientConfig
-from ..errors import ClientStateError, ConfigurationError, JournalMismatch, MountseaError, NotSubmittedError
+from ..errors import ClientStateError, ConfigurationError, JournalError, MountseaError, NotSubmittedError
 from ..models import Clip, UploadItem
 from ..wire.caller import Caller
 from .batch import Item
@@ -110,20 +112,34 @@ class UploadSession:
             self._deadline_at = None if self._seconds is None else self._begun + self._seconds
         return self._begun
 
-    async def read_first(self, urls: Urls) -> tuple[UploadItem, ...]:
+    async def read_first(self, urls: Urls | None) -> tuple[UploadItem, ...]:
         """Reads and checks a batch before there is a session; the deadline counts from here.
+
+        Args:
+            urls: The batch; None: the one that the journal holds, which must be there.
 
         Raises:
             InputError: The batch is empty, or entries can't be uploaded; nothing was sent.
+            JournalError: There is no such journal.
             NotSubmittedError: The deadline passed before the batch was read to its end.
         """
         self._begin()
+        if urls is None:
+            await self._expect_journal()
+            return ()
         entries = await self._read(urls)
         if self._plan.journal is not None:
             self._inputs = entries
             if not self._plan.keep_duplicates:
                 warn_of_duplicates(entries)
         return entries
+
+    async def _expect_journal(self) -> None:
+        settings = self._plan.journal
+        if settings is None or not await asyncio.to_thread(settings.path.is_file):
+            path = "" if settings is None else str(settings.path)
+            raise JournalError(f"journal {path} doesn't exist: upload_batch(urls, journal=...) makes it", path=path)
+        self._plan = attrs.evolve(self._plan, journal=attrs.evolve(settings, must_exist=True))
 
     async def _read(self, urls: Urls) -> tuple[UploadItem, ...]:
         try:
@@ -234,17 +250,10 @@ class UploadSession:
         return self.report
 
     async def run(self, entries: Iterable[UploadItem] = ()) -> None:
-        """Uploads what the journal holds, or the entries where there is none, and waits for all of it.
-
-        Raises:
-            JournalMismatch: The journal holds no entries.
-        """
+        """Uploads what the journal holds, or the entries where there is none, and waits for all of it."""
         run = self._live()
         if self._plan.journal is None:
             await self.upload_all(entries)
-        elif not run.record.batch.items:
-            path = str(self._plan.journal.path)
-            raise JournalMismatch(f"journal {path} holds nothing to upload: name that of a batch", path=path)
         else:
             await run.see_through(run.record.batch.items)
 

@@ -1,8 +1,9 @@
 """The session's list of clips: reads it, and settles what it can tell of items that have no clip of their own.
 
 An item whose request got no answer leaves a hole: a clip may appear in the list that no task has named. A hole is open
-until its clip can be told from the others, or until it has stayed away for the settle time. While two or more are open
-nothing is submitted, so that clips that appear can be told apart; see `on_unknown` in `MountseaClient.upload_batch`.
+until its clip can be told from the others, or until it has stayed away for the settle time, counted from when all that
+was accepted before it has ended: accounts work one after another. While a hole is open nothing is submitted, so that
+clips that appear can be told apart; see `on_unknown` in `MountseaClient.upload_batch`.
 Does I/O through the caller it is given; what it decides by is in `polling.py` and `reconcile.py`.
 """
 
@@ -12,6 +13,7 @@ import asyncio
 import logging
 from collections import Counter
 from contextlib import suppress
+from math import inf
 from typing import Literal, TypeAlias
 
 from ..config import ClientConfig
@@ -31,10 +33,10 @@ logger = logging.getLogger("mountsea_async")
 OnUnknown: TypeAlias = Literal["hold", "continue", "resubmit"]
 """What a session does after a request whose outcome isn't known."""
 
-OPEN_AT_MOST = 2
-"""So many open holes hold up the submits."""
 ASKED_AGAIN = 100
 """At most so many tasks are asked once more in the final check."""
+HELD_AT_MOST = 300.0
+"""Seconds for which a hole holds up the submits, at most: an upload before it may take for ever."""
 RESUBMITS = 3
 """An item is sent again at most so often."""
 _FIRST_LOOK, _LOOK = 2.0, 15.0
@@ -75,7 +77,9 @@ class Settling:
         self._batch = fanout.batch
         self._on_unknown = on_unknown
         self._deadline_at = deadline_at
-        self._holes: dict[Item, None] = {}
+        self._holes: dict[Item, float] = {}
+        self._quiet_since: dict[Item, float] = {}
+        self._limit = settle_limit(config.settle, None)
         self._tending: asyncio.Task[None] | None = None
         self._one_at_a_time = asyncio.Lock()
         self._checked, self._checked_at = -1, 0.0
@@ -88,9 +92,9 @@ class Settling:
         """A clip of this item may appear that nobody will name."""
         if self._stopped:
             return
-        self._holes[item] = None
-        if len(self._holes) >= OPEN_AT_MOST and self._on_unknown != "continue":
-            self._fanout.submitter.gate.close()
+        self._holes[item] = self._record.now()
+        if self._on_unknown != "continue":
+            self._fanout.submitter.hold()
         if self._tending is None:
             self._tending = asyncio.get_running_loop().create_task(self._tend())
 
@@ -102,6 +106,7 @@ class Settling:
                 await asyncio.sleep(wait)
                 wait = min(_LOOK, wait * 1.5)
                 await self.look()
+                self._let_go()
         except Exception as crash:  # noqa: BLE001 - a bug of ours; the batch is told
             self._fanout.fail(crash)
         finally:
@@ -136,20 +141,38 @@ class Settling:
 
     def _settle(self) -> None:
         """Closes the holes that this reading decides: nothing more is expected of them, or not any more."""
-        now = self._record.now()
-        limit = settle_limit(self._config.settle, self._record.longest)
+        now, first_pending = self._record.now(), self._measure()
         attribution = self._batch.verdict()[1]
         for item in tuple(self._batch.uploads()):
             if item.state not in _MAY_STILL_LAND or not item.open_requests or item.until is not None:
+                self._holes.pop(item, None)
                 continue
+            if first_pending < item.last:
+                self._quiet_since[item] = now
+            waited = now - max(self._record.waiting_since(item), self._quiet_since.get(item, 0.0))
             told = item.state is ItemState.UNKNOWN and item.index not in attribution.due
-            if told or now - self._record.waiting_since(item) >= limit:
+            if told or waited >= self._limit:
                 self._record.emit(ItemSettled, index=item.index, key=item.key)
                 self._holes.pop(item, None)
                 if item.index not in attribution.inferred and item.index not in attribution.candidates:
                     self._absent(item)
-        if self._fanout.submitter.gate.closed and len(self._holes) < OPEN_AT_MOST:
-            self._fanout.submitter.gate.narrow()
+        self._let_go()
+
+    def _measure(self) -> float:
+        """Derives the settle time. Returns the event with which the oldest pending upload was about to be sent."""
+        first, slowest = inf, self._record.longest
+        for item in self._batch.uploads():
+            if item.state is ItemState.SUBMITTED:
+                first = min(first, item.since)
+                slowest = max(slowest or 0.0, self._record.age(item))
+        self._limit = settle_limit(self._config.settle, slowest)
+        return first
+
+    def _let_go(self) -> None:
+        """Lets submits go on once the holes are closed, or have been open for so long that nobody should wait."""
+        now = self._record.now()
+        if not any(now - opened < HELD_AT_MOST for opened in self._holes.values()):
+            self._fanout.submitter.let_go()
 
     def _absent(self, item: Item) -> None:
         """No clip of this item has appeared in all the time that it could have taken."""
@@ -157,13 +180,11 @@ class Settling:
         if self._on_unknown == "resubmit" and lost and item.resubmits < RESUBMITS and self._fanout.stopped is None:
             self._fanout.submit_again(item)
 
-    def submit_again(self, *, failed: bool, keep_duplicates: bool) -> None:
+    def submit_again(self, *, failed: bool) -> None:
         """Sends again, on the caller's word, what an earlier run has given up and of which no clip has appeared."""
         attribution = self._batch.verdict()[1]
         for item in tuple(self._batch.uploads()):
-            if item.index in attribution.inferred or item.index in attribution.candidates:
-                continue
-            if not keep_duplicates and self._batch.superseded(item):
+            if item.replaced or item.index in attribution.inferred or item.index in attribution.candidates:
                 continue
             if failed and item.state in (ItemState.FAILED, ItemState.TIMED_OUT):
                 self._fanout.submit_again(item)

@@ -28,6 +28,8 @@ __all__ = ["Submitter"]
 LOST_IN_A_ROW = 8
 """So many submits without a clear answer stop the rest, if they began when the first of them was lost already:
 each may cost credits for nothing. What was in flight together and is lost together counts as one accident."""
+IN_A_ROW = 8
+"""So many submits in a row must be accepted after a hold before they go side by side again."""
 ACCOUNT_PATIENCE = 120.0
 """So many seconds may the session's account be unavailable: it can't be replaced."""
 
@@ -93,6 +95,7 @@ class Submitter:
         self._lost = 0
         self._outage_since = 0.0
         self._outages = 0
+        self._to_prove = 0
         self.hindrance: MountseaError | None = None
 
     @property
@@ -124,10 +127,21 @@ class Submitter:
             self._accepted()
             return task_id
 
+    def hold(self) -> None:
+        """Nothing is submitted until `let_go`; then one at a time, until so many in a row were accepted."""
+        self.gate.close()
+        self._to_prove = IN_A_ROW
+
+    def let_go(self) -> None:
+        """What held up the submits has settled."""
+        if self.gate.closed:
+            self.gate.narrow()
+
     def _accepted(self) -> None:
         self._lost_since, self._lost = None, 0
         self.hindrance, self._outages = None, 0
-        if not self.gate.closed:
+        self._to_prove = max(0, self._to_prove - 1)
+        if not self.gate.closed and not self._to_prove:
             self.gate.widen()
 
     def _lose(self, item: Item, began: float, error: UnknownOutcomeError) -> None:

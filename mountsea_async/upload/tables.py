@@ -25,7 +25,7 @@ SCHEMA: Final = (
     """CREATE TABLE journal (id INTEGER PRIMARY KEY, inputs_hash TEXT, salt TEXT NOT NULL, fingerprint TEXT NOT NULL,
     base_url TEXT NOT NULL, made_at DOUBLE PRECISION NOT NULL, version INTEGER NOT NULL)""",
     """CREATE TABLE entry (item INTEGER PRIMARY KEY, key TEXT, audio_url TEXT NOT NULL, metadata TEXT NOT NULL,
-    duplicate_of INTEGER)""",
+    duplicate_of INTEGER, replaces INTEGER)""",
     """CREATE TABLE event (seq INTEGER PRIMARY KEY, at DOUBLE PRECISION NOT NULL, kind TEXT NOT NULL, item INTEGER,
     data TEXT NOT NULL)""",
 )
@@ -37,7 +37,7 @@ PUT_HEADER = (
 )
 PUT_URL = "UPDATE entry SET audio_url = $1 WHERE item = $2"
 _HEADER = "SELECT inputs_hash, salt, fingerprint, base_url, made_at, version FROM journal WHERE id = 1"
-ENTRIES = "SELECT item, key, audio_url, metadata, duplicate_of FROM entry ORDER BY item"
+ENTRIES = "SELECT item, key, audio_url, metadata, duplicate_of, replaces FROM entry ORDER BY item"
 EVENTS = "SELECT seq, at, kind, item, data FROM event ORDER BY seq"
 _NUMBERS = ("1", "2", "3", "4", "5", "6")
 _T = TypeVar("_T")
@@ -57,13 +57,17 @@ class Header:
 
 @attrs.frozen
 class EntryRow:
-    """One entry of the batch; `metadata` is JSON, or empty where there is none."""
+    """One entry of the batch; `metadata` is JSON, or empty where there is none.
+
+    `duplicate_of` is the earlier entry whose upload it shares, `replaces` the one that it was handed in again for.
+    """
 
     index: int
     key: str | None
     audio_url: str = attrs.field(repr=False)
     metadata: str
     duplicate_of: int | None
+    replaces: int | None = None
 
 
 @attrs.frozen
@@ -100,10 +104,10 @@ class _Appended:
 
 ENTRY = _Appended(
     "entry",
-    attrgetter("index", "key", "audio_url", "metadata", "duplicate_of"),
-    "INSERT INTO entry (item, key, audio_url, metadata, duplicate_of) VALUES ($1, $2, $3, $4, $5)"
+    attrgetter("index", "key", "audio_url", "metadata", "duplicate_of", "replaces"),
+    "INSERT INTO entry (item, key, audio_url, metadata, duplicate_of, replaces) VALUES ($1, $2, $3, $4, $5, $6)"
     " ON CONFLICT (item) DO NOTHING",
-    "SELECT item, key, audio_url, metadata, duplicate_of FROM entry WHERE item = $1",
+    "SELECT item, key, audio_url, metadata, duplicate_of, replaces FROM entry WHERE item = $1",
 )
 EVENT = _Appended(
     "event",
