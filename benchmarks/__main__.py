@@ -9,6 +9,7 @@ import sys
 QUICK = {
     "benchmarks.import_cost": ["--repeats", "3"],
     "benchmarks.scale": ["--items", "10", "1000"],
+    "benchmarks.journal": ["--quick"],
 }
 
 

@@ -37,7 +37,8 @@ ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
 def environment(emulator: Emulator | None = None, **more: str | None) -> dict[str, str]:
-    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "COVERAGE_PROCESS_START") if name in os.environ}
+    names = ("PATH", "HOME", "LANG", "XDG_STATE_HOME", "COVERAGE_PROCESS_START")
+    kept = {name: os.environ[name] for name in names if name in os.environ}
     made: dict[str, str | None] = {**kept, "TERM": "xterm", "PYTHONWARNINGS": "error"}
     if emulator is not None:
         made |= {"MOUNTSEA_API_KEY": KEY, "MOUNTSEA_BASE_URL": emulator.base_url}
@@ -112,10 +113,14 @@ def test_1_some_failed() -> None:
 def test_3_a_request_without_an_answer_is_unknown_and_its_clip_is_named() -> None:
     with serving(Behaviour(durations=Fixed(0.01), faults=(Fault(Cut(after_work=True), nth=1),))) as emulator:
         done = run("upload", "-", "--format", "csv", env=environment(emulator), stdin="\n".join(URLS[:2]))
-        (lost,) = emulator.ledger.lost(row["clip_id"] for row in csv.DictReader(io.StringIO(done.stdout)))
+        rows = list(csv.DictReader(io.StringIO(done.stdout)))
+        assert not emulator.ledger.lost(row["clip_id"] for row in rows)
     assert done.returncode == 3
-    assert sorted(row["state"] for row in csv.DictReader(io.StringIO(done.stdout))) == ["succeeded", "unknown"]
-    assert lost in done.stderr
+    assert sorted((row["state"], row["evidence"]) for row in rows) == [
+        ("succeeded", "task"),
+        ("unknown", "elimination"),
+    ]
+    assert "1 has a clip, attributed by elimination" in done.stderr
 
 
 def test_4_the_key_is_refused(healthy: Emulator) -> None:
@@ -395,7 +400,8 @@ def test_130_a_second_ctrl_c_or_sigterm_stops_and_reports(kill: list[signal.Sign
         }
     assert process.returncode == 130
     assert {item["state"] for item in printed["items"]} <= {"undetermined", "unknown"}
-    assert "mountsea status" in err.text
+    assert "Resume asks for them again" in err.text
+    assert "  go on with:\n    mountsea resume /" in err.text
 
 
 def test_130_before_there_is_a_session() -> None:
@@ -407,6 +413,7 @@ def test_130_before_there_is_a_session() -> None:
         assert emulator.ledger.charges == ()
     assert (process.returncode, out) == (130, b"")
     assert b"nothing was paid" in err
+    assert list(Path(os.environ["XDG_STATE_HOME"], "mountsea").iterdir()) == []
 
 
 # ----------------------------------------------------------------------------------------------- demo and emulator
@@ -521,19 +528,20 @@ def test_the_emulator_says_that_its_port_is_taken(healthy: Emulator) -> None:
 def test_help_and_version_need_nothing_else() -> None:
     done = run("--help", env=environment())
     assert done.returncode == 0
-    for words in ("upload", "demo", "status", "emulator", "MOUNTSEA_API_KEY", "130: interrupted"):
+    for words in ("MOUNTSEA_API_KEY", "130: interrupted"):
         assert words in done.stdout
-    for command in ("upload", "demo", "status", "emulator"):
-        done = run(command, "--help", env=environment())
-        assert done.returncode == 0
-        assert f" mountsea {command}" in done.stdout
+    for command in ("upload", "resume", "journal", "demo", "status", "emulator"):
+        assert command in done.stdout
+        said = run(command, "--help", env=environment())
+        assert said.returncode == 0
+        assert f" mountsea {command}" in said.stdout
     done = run("--version", env=environment())
     assert done.stdout.startswith("mountsea ")
 
 
 def test_help_imports_neither_the_client_nor_aiohttp() -> None:
     script = (
-        "import sys; from mountsea_async.cli.app import run; run(['upload', '--help']); "
+        "import sys; from mountsea_async.cli.entry import run; run(['upload', '--help']); "
         "sys.exit([name for name in ('aiohttp', 'mountsea_async.client', 'rich.progress_bar') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, timeout=BOUND, check=False)

@@ -12,6 +12,9 @@ from mountsea_async import (
     InsufficientCreditsError,
     ItemReport,
     ItemState,
+    JournalBusy,
+    JournalError,
+    JournalMismatch,
     MountseaError,
     NoAccountError,
     NotFoundError,
@@ -30,9 +33,17 @@ MISSING = Reconciliation(read=True, missing=("c1",))
 UNREAD = Reconciliation()
 
 
-def report(*states: ItemState, verdict: Reconciliation = READ, stopped: str | None = None) -> BatchReport:
+FULL = JournalError("x", path="j")
+
+
+def report(
+    *states: ItemState,
+    verdict: Reconciliation = READ,
+    stopped: str | None = None,
+    journal_error: JournalError | None = None,
+) -> BatchReport:
     items = tuple(ItemReport(i, None, f"https://e.com/{i}", state) for i, state in enumerate(states))
-    return BatchReport("s", items, reconciliation=verdict, stopped=stopped)
+    return BatchReport("s", items, reconciliation=verdict, stopped=stopped, journal_error=journal_error)
 
 
 @pytest.mark.parametrize(
@@ -56,6 +67,10 @@ def report(*states: ItemState, verdict: Reconciliation = READ, stopped: str | No
         (report(S.FAILED, S.UNKNOWN, S.NOT_SUBMITTED), 3),
         (report(S.FAILED, S.UNKNOWN, S.NOT_SUBMITTED, stopped="credits"), 4),
         (report(S.FAILED, verdict=UNREAD), 5),
+        (report(S.SUCCEEDED, journal_error=FULL), 5),
+        (report(S.FAILED, journal_error=FULL), 5),
+        (report(S.UNKNOWN, journal_error=FULL), 3),
+        (report(S.NOT_SUBMITTED, stopped="credits", journal_error=FULL), 4),
         (report(), 0),
     ],
 )
@@ -77,6 +92,9 @@ def test_a_report_gives_its_code(made: BatchReport, code: int) -> None:
         (RateLimitedError("x", status=429), 5),
         (ServerError("x", status=500), 5),
         (NotFoundError("x", status=404), 5),
+        (JournalBusy("x", path="j"), 5),
+        (JournalMismatch("x", path="j"), 2),
+        (JournalError("x", path="j"), 5),
     ],
 )
 def test_an_error_gives_its_code(error: MountseaError, code: int) -> None:

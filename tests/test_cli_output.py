@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -32,12 +33,12 @@ from mountsea_async import (
 )
 from mountsea_async.cli import output
 from mountsea_async.cli.live import LiveProgress, clock_time
+from mountsea_async.cli.output import form_of
 from mountsea_async.cli.progress import PlainProgress
 from mountsea_async.cli.sources import Entry
-from mountsea_async.cli.summary import duration, summary
+from mountsea_async.cli.summary import duration, resumable, summary
 from mountsea_async.cli.tally import Speed, Tally
-from mountsea_async.cli.upload import form_of
-from mountsea_async.cli.wording import in_flags
+from mountsea_async.cli.wording import go_on_command, in_flags
 
 S = ItemState
 CLIP = "11111111-2222-3333-4444-555555555555"
@@ -169,6 +170,64 @@ def test_the_summary_says_what_to_do_next() -> None:
         assert words in text
 
 
+def test_the_summary_points_to_resume_where_there_is_a_journal() -> None:
+    text = "\n".join(summary(REPORT, journal=True))
+    assert resumable(REPORT)
+    for words in [
+        "Resume asks for them again.",
+        "Resume looks for their clips once more; with --on-unknown resubmit it sends those again",
+        "Resume looks again; with --retry-failed it sends those again of which no clip has appeared.",
+        "Resume submits these, and only these, to the same account.",
+        "resume with --retry-failed sends them again.",
+    ]:
+        assert words in text
+    assert "mountsea status" not in text
+    assert "--session-id" not in text
+
+
+def test_the_summary_tells_what_the_sessions_list_has_shown() -> None:
+    items = (
+        item(0, S.UNKNOWN, evidence="elimination", clip=Clip("c0")),
+        item(1, S.UNKNOWN, reason="ambiguous", candidates=("c1", "c2")),
+        item(2, S.UNKNOWN, reason="ambiguous", candidates=("c1", "c2")),
+        item(3, S.UNKNOWN, reason="absent"),
+        item(4, S.TIMED_OUT, reason="late", evidence="elimination", clip=Clip("c4")),
+        item(5, S.SUCCEEDED, clip=Clip("c5"), resubmits=2),
+        item(6, S.SUCCEEDED, clip=Clip("c5"), resubmits=2, duplicate_of=5),
+    )
+    text = "\n".join(summary(BatchReport("s", items, Reconciliation(read=True))))
+    for words in [
+        "4 may or may not have been paid for: never sent again by themselves.",
+        "1 has a clip, attributed by elimination",
+        "2 are ambiguous: clips have appeared that may be theirs, but not which is whose",
+        "1 is absent: no clip of theirs has appeared",
+        "1 of these had ended without a clip, but one has landed late",
+        "1 was sent again, as you asked; an earlier request may have been paid for, too.",
+    ]:
+        assert words in text
+
+
+def test_a_resume_is_offered_only_where_it_could_change_something() -> None:
+    def could(*items: ItemReport) -> bool:
+        return resumable(BatchReport("s", items))
+
+    assert not could(item(0, S.SUCCEEDED), item(1, S.FAILED, reason="rejected"))
+    for state in (S.NEW, S.SUBMITTING, S.SUBMITTED, S.UNDETERMINED, S.NOT_SUBMITTED, S.UNKNOWN, S.FAILED, S.TIMED_OUT):
+        assert could(item(0, S.SUCCEEDED), item(1, state))
+
+
+def test_the_command_that_goes_on_can_be_typed_as_it_stands() -> None:
+    command = go_on_command(Path("my songs' journal"), "http://127.0.0.1:1/x")
+    assert shlex.split(command) == [
+        "mountsea",
+        "resume",
+        str(Path.cwd() / "my songs' journal"),
+        "--base-url",
+        "http://127.0.0.1:1/x",
+    ]
+    assert go_on_command(Path("/j")) == "mountsea resume /j"
+
+
 def test_the_summary_of_a_success_is_two_lines() -> None:
     verdict = Reconciliation(read=True, matched=("a", "b"))
     report = BatchReport(
@@ -200,6 +259,11 @@ def test_times_read_well() -> None:
         ("base_url='x' is no URL", "--base-url 'x' is no URL"),
         ("Behaviour.fail_share must be at most 1", "--fail-share must be at most 1"),
         ("https://e.com/?deadline_x", "https://e.com/?deadline_x"),
+        ("/home/retry_failed/j isn't", "/home/retry_failed/j isn't"),
+        ("or accept_new_key=True if the batch", "or --accept-new-key if the batch"),
+        ("give its journal=, or leave it out", "give its --journal, or leave it out"),
+        ("adopt it with session_id=", "adopt it with --session-id"),
+        ("leave session_id out, or name another journal", "leave --session-id out, or name another with --journal"),
     ],
 )
 def test_keywords_become_flags(message: str, words: str) -> None:
@@ -257,6 +321,34 @@ def test_plain_progress_is_a_line_every_two_seconds_and_one_at_the_end() -> None
         "paused 7 s: too many requests",
         "4/4 done (3 succeeded, 1 failed), 1.6/s",
     ]
+
+
+def test_progress_of_a_resumed_batch_counts_what_had_ended_before() -> None:
+    now, lines = [0.0], []
+    progress = PlainProgress(Tally(()), clock=lambda: now[0], write=lines.append)
+    held = [item(0, S.SUCCEEDED), item(1, S.FAILED), item(2, S.SUBMITTED), item(3, S.NEW)]
+    with progress:
+        progress.on_event(SessionOpened(0, 0.0, "s", adopted=False))
+        progress.begin(held)
+        progress.on_event(changed(3, S.NOT_SUBMITTED, S.NEW))  # led to what is held
+        now[0] = 2.0
+        progress.on_event(changed(2, S.SUBMITTED, S.SUCCEEDED))
+        progress.on_event(changed(3, S.NEW, S.SUBMITTING))
+    assert lines == [
+        "session s: 2 of 4 left",
+        "3/4 done (1 waiting, 2 succeeded, 1 failed), 0.5/s",
+        "3/4 done (1 submitting, 2 succeeded, 1 failed), 0.5/s",
+    ]
+
+
+def test_the_live_bar_of_a_resumed_batch_begins_where_it_stopped() -> None:
+    console = Console(file=io.StringIO(), width=80, force_terminal=True, color_system=None)
+    progress = LiveProgress(Tally(()), console)
+    progress.begin([item(0, S.SUCCEEDED), item(1, S.SUCCEEDED), item(2, S.SUBMITTED)])
+    progress.on_event(SessionOpened(0, 1.0, "s", adopted=False))
+    lines = ["".join(segment.text for segment in line) for line in console.render_lines(progress.frame())]
+    assert "2/3" in lines[0]
+    assert "0.0/s" in lines[0]
 
 
 @pytest.mark.parametrize("width", [80, 140])

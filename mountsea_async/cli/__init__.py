@@ -21,6 +21,6 @@ def main() -> int:
             f"mountsea: error: the command line needs the package {error.name!r}: pip install 'mountsea-async[cli]'\n"
         )
         return 2
-    from .app import run  # noqa: PLC0415 - needs the extra
+    from .entry import run  # noqa: PLC0415 - needs the extra
 
     return run(sys.argv[1:])

@@ -5,16 +5,27 @@ Each command imports its room when it is called, so that help and usage errors c
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal
 
-from cyclopts import App, CycloptsError, Parameter
+from cyclopts import App, Parameter
 
 from .. import __version__
+from .flags import (
+    AcceptNewKey,
+    BaseUrl,
+    Concurrency,
+    Deadline,
+    Form,
+    OnUnknown,
+    Output,
+    Quiet,
+    Results,
+    RetryFailed,
+    Share,
+)
 
-__all__ = ["app", "run"]
+__all__ = ["STDIN", "app"]
 
 _EPILOGUE = """\
 **Environment**
@@ -29,16 +40,12 @@ _EPILOGUE = """\
 - 2: usage: a flag, the input or the environment is wrong; nothing was sent
 - 3: something unknown, undetermined or unattributed remains
 - 4: refused: the key, or no credits left
-- 5: incomplete: not everything was submitted, or the service was out of order
+- 5: incomplete: not everything was submitted, or the journal or the service was out of order
 - 130: interrupted
 """
 
-_STDIN = "\0-"
+STDIN = "\0-"
 """Stands for a lone `-` while the framework parses, which takes that for a flag. No argument can hold a NUL."""
-
-Form: TypeAlias = Literal["table", "json", "jsonl", "csv"]
-BaseUrl: TypeAlias = Annotated[str | None, Parameter(name="--base-url", show_default=False)]
-Share: TypeAlias = Annotated[float, Parameter(show_default=True)]
 
 
 app = App(
@@ -59,15 +66,20 @@ app.register_install_completion_command(help="Install completion for your shell.
 @app.command
 def upload(
     *sources: str,
-    concurrency: Annotated[int, Parameter(show_default=True)] = 32,
-    deadline: float | None = None,
+    concurrency: Concurrency = 32,
+    deadline: Deadline = None,
+    journal: Path | None = None,
+    no_journal: bool = False,
+    on_unknown: OnUnknown = "hold",
+    retry_failed: RetryFailed = False,
+    accept_new_key: AcceptNewKey = False,
     base_url: BaseUrl = None,
     session_id: str | None = None,
     keep_duplicates: bool = False,
     allow_private: bool = False,
-    format: Form | None = None,  # noqa: A002 - the flag's name
-    output: Path | None = None,
-    quiet: bool = False,
+    format: Results = None,  # noqa: A002 - the flag's name
+    output: Output = None,
+    quiet: Quiet = False,
 ) -> int:
     """Upload audio URLs to one account and wait for their clips.
 
@@ -83,18 +95,18 @@ def upload(
     Nothing is ever paid for twice by itself. Ctrl-C once: nothing more is submitted, what was submitted is followed to
     its end. Twice: stop.
 
+    What happens is written to a journal before it is relied on, so that `mountsea resume` goes on after any
+    interruption, a crash or a power cut, too. It holds the URLs with their queries; only you can read it. While the
+    journal of an earlier run of the same inputs is unfinished, the inputs are not uploaded anew.
+
     Args:
         sources: Files of URLs, URLs, or - for stdin. Without any, stdin is read.
-        concurrency: Requests in flight at once, submits and polls together, 1 to 100. How many uploads the
-            account works on at once is the service's business.
-        deadline: Seconds after which nothing more is submitted or asked.
-        base_url: Where the service is; goes before MOUNTSEA_BASE_URL.
+        journal: Keep the journal in this file; where it exists already, go on with it. Without it: a new file in
+            $XDG_STATE_HOME/mountsea or ~/.local/state/mountsea, on Windows in %LOCALAPPDATA%\\mountsea.
+        no_journal: Keep no journal: what is known of the batch ends with the process.
         session_id: Upload to this session, and so to its account, instead of a new one.
         keep_duplicates: Upload a URL as often as it is given, instead of once.
         allow_private: Let loopback and private addresses pass, for tests.
-        format: How the results are printed; without it, as the suffix of --output says, or as a table.
-        output: Write the results to this file instead of stdout.
-        quiet: Show no progress.
     """
     from . import upload as room  # noqa: PLC0415 - see the module's docstring
     from .batch import Settings  # noqa: PLC0415 - as above
@@ -102,27 +114,115 @@ def upload(
     settings = Settings(
         concurrency=concurrency,
         deadline=deadline,
+        base_url=base_url,
         session_id=session_id,
         keep_duplicates=keep_duplicates,
         allow_private=allow_private,
+        journal=_file(journal),
+        on_unknown=on_unknown,
+        retry_failed=retry_failed,
+        accept_new_key=accept_new_key,
         quiet=quiet,
     )
-    path = None if output is None or str(output) == _STDIN else output
-    given = ["-" if source == _STDIN else source for source in sources]
-    form = format or room.form_of(path)
-    return room.upload(given, settings, base_url=base_url, form=form, path=path)
+    given = ["-" if source == STDIN else source for source in sources]
+    form, path = _where(format, output)
+    return room.upload(given, settings, no_journal=no_journal, form=form, path=path)
+
+
+@app.command
+def resume(
+    file: Path,
+    /,
+    *,
+    concurrency: Concurrency = 32,
+    deadline: Deadline = None,
+    on_unknown: OnUnknown = "hold",
+    retry_failed: RetryFailed = False,
+    accept_new_key: AcceptNewKey = False,
+    base_url: BaseUrl = None,
+    format: Results = None,  # noqa: A002 - the flag's name
+    output: Output = None,
+    quiet: Quiet = False,
+) -> int:
+    """Go on with an upload where its journal says that it stopped.
+
+    ```
+    mountsea resume ~/.local/state/mountsea/2026-11-22T170311-3f2a9c1b.journal
+    ```
+
+    The inputs come from the journal. What has ended well isn't asked for again, what was accepted is followed to its
+    end, what was never sent is sent; a request whose answer nobody has seen is not repeated. An interrupted upload
+    prints this command. Exit codes and results are those of `mountsea upload`.
+
+    Args:
+        file: The journal.
+    """
+    from . import resume as room  # noqa: PLC0415 - see the module's docstring
+    from .batch import Settings  # noqa: PLC0415 - as above
+
+    settings = Settings(
+        concurrency=concurrency,
+        deadline=deadline,
+        base_url=base_url,
+        journal=_file(file),
+        on_unknown=on_unknown,
+        retry_failed=retry_failed,
+        accept_new_key=accept_new_key,
+        quiet=quiet,
+    )
+    form, path = _where(format, output)
+    return room.resume(settings, form=form, path=path)
+
+
+@app.command
+def journal(
+    file: Path,
+    /,
+    *,
+    format: Results = None,  # noqa: A002 - the flag's name
+    output: Output = None,
+) -> int:
+    """Show what is in a journal, also while a run works on it. Needs no key and asks nobody.
+
+    ```
+    mountsea journal upload.journal
+    mountsea journal --format json upload.journal
+    ```
+
+    Exit codes: 0 when it could be read, whatever it holds; 2 when it is no journal; 5 when it can't be read.
+
+    Args:
+        file: The journal.
+    """
+    from . import journal as room  # noqa: PLC0415 - see the module's docstring
+
+    form, path = _where(format, output)
+    return room.journal(Path(str(file).replace(STDIN, "-")), form=form, path=path)
+
+
+def _file(path: Path | None) -> Path | None:
+    """A file may be called `-`."""
+    return None if path is None else Path(str(path).replace(STDIN, "-"))
+
+
+def _where(form: Form | None, path: Path | None) -> tuple[Form, Path | None]:
+    """The form of the results, and their file; None for stdout."""
+    from .output import form_of  # noqa: PLC0415 - see the module's docstring
+
+    path = None if path is None or str(path) == STDIN else path
+    return form or form_of(path), path
 
 
 @app.command
 def demo(
     *,
     items: Annotated[int, Parameter(show_default=True)] = 200,
-    concurrency: Annotated[int, Parameter(show_default=True)] = 32,
+    concurrency: Concurrency = 32,
     fail_share: Share = 0.0,
     timeout_share: Share = 0.0,
     seed: Annotated[int, Parameter(show_default=True)] = 0,
     format: Form | None = None,  # noqa: A002 - the flag's name
-    quiet: bool = False,
+    quiet: Quiet = False,
 ) -> int:
     """See an upload of 200 made-up URLs, against an emulator of the service. Needs no key and no network.
 
@@ -134,12 +234,10 @@ def demo(
 
     Args:
         items: How many URLs, 1 to 10000.
-        concurrency: Requests in flight at once, submits and polls together, 1 to 100.
         fail_share: The share of uploads that fail, 0 to 1.
         timeout_share: The share of uploads that time out, 0 to 1.
         seed: Another seed, other failures.
         format: Print the items, too: how.
-        quiet: Show no progress.
     """
     from . import demo as room  # noqa: PLC0415 - see the module's docstring
     from .batch import Settings  # noqa: PLC0415 - as above
@@ -164,12 +262,11 @@ def status(
 
     Args:
         task_id: The id of a task or of a session.
-        base_url: Where the service is; goes before MOUNTSEA_BASE_URL.
         format: How the answer is printed.
     """
     from . import status as room  # noqa: PLC0415 - see the module's docstring
 
-    return room.status(task_id.replace(_STDIN, "-"), base_url=base_url, form=format)
+    return room.status(task_id.replace(STDIN, "-"), base_url=base_url, form=format)
 
 
 @app.command
@@ -221,52 +318,3 @@ def emulator(
     }
     built = room.build(port=port, api_key=api_key, duration=duration, rate=rate, burst=burst, **behaviour)
     return room.emulate(built)
-
-
-def run(arguments: Sequence[str]) -> int:
-    """Runs one command. Returns the exit code; an expected error becomes a line on stderr.
-
-    Args:
-        arguments: Without the program's name.
-    """
-    try:
-        code = _call([_STDIN if argument == "-" else argument for argument in arguments])
-        if sys.stdout is not None:
-            sys.stdout.flush()
-    except BrokenPipeError:
-        from .wording import abandon  # noqa: PLC0415 - only in an error
-
-        abandon(sys.stdout)
-        return 0
-    except KeyboardInterrupt:
-        return 130
-    return code
-
-
-def _call(tokens: list[str]) -> int:
-    from .. import MountseaError  # noqa: PLC0415 - see the module's docstring
-
-    try:
-        return int(app(tokens) or 0)
-    except SystemExit as ending:  # how the framework ends an interrupt
-        return ending.code if isinstance(ending.code, int) else 2
-    except CycloptsError as error:
-        return _misused(error)
-    except MountseaError as error:
-        from .exits import error_code  # noqa: PLC0415 - only in an error
-        from .wording import in_flags, say_error  # noqa: PLC0415 - as above
-
-        say_error(in_flags(error.message))
-        return int(error_code(error))
-
-
-def _misused(error: CycloptsError) -> int:
-    """Tells a parse error in our words; never what looks like a key."""
-    from .wording import one_line, say_error  # noqa: PLC0415 - only in an error
-
-    text = one_line(str(error).replace(_STDIN, "-").replace(repr(_STDIN), "'-'"))
-    if "--api-key" in text or "--api_key" in text:
-        text = "there is no flag for the API key: set the environment variable MOUNTSEA_API_KEY"
-    command = " ".join(("mountsea", *(error.command_chain or ())))
-    say_error(f"{text}\nTry: {command} --help")
-    return 2

@@ -1,4 +1,7 @@
-"""One batch, run from the terminal: checked, watched, interrupted, summed up. `upload` and `demo` are both this."""
+"""One batch, run from the terminal: checked, watched, interrupted. `upload`, `resume` and `demo` are all this.
+
+What comes of it is handed over in `deliver.py`.
+"""
 
 from __future__ import annotations
 
@@ -7,20 +10,18 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 import attrs
 
-from .. import BatchReport, DuplicateURLWarning, InputError, MountseaClient, MountseaError, UploadSession
-from ..upload.inputs import collect
-from . import output
+from .. import BatchReport, DuplicateURLWarning, Event, InputError, MountseaClient, MountseaError, UploadSession
 from .exits import Exit, error_code, exit_code, worst
 from .progress import Progress, choose
 from .signals import Interrupts
 from .sources import Entry, Problem, refusal
-from .summary import summary
-from .wording import in_flags, say, say_error, say_wrapped
+from .wording import in_flags, say
 
-__all__ = ["Outcome", "Settings", "deliver", "run_batch"]
+__all__ = ["Outcome", "Settings", "run_batch"]
 
 
 @attrs.frozen(kw_only=True)
@@ -29,9 +30,14 @@ class Settings:
 
     concurrency: int = 32
     deadline: float | None = None
+    base_url: str | None = None
     session_id: str | None = None
     keep_duplicates: bool = False
     allow_private: bool = False
+    journal: Path | None = None
+    on_unknown: Literal["hold", "continue", "resubmit"] = "hold"
+    retry_failed: bool = False
+    accept_new_key: bool = False
     quiet: bool = False
 
 
@@ -41,11 +47,13 @@ class Outcome:
 
     Attributes:
         report: What became of the items; None if nothing was begun.
+        settings: The flags.
         interrupted: Whether it was told to stop.
         error: What ended it early, if anything did.
     """
 
     report: BatchReport | None
+    settings: Settings
     interrupted: bool = False
     error: BaseException | None = None
 
@@ -59,33 +67,65 @@ class Outcome:
         return worst(code, error_code(self.error)) if isinstance(self.error, MountseaError) else code
 
 
-async def run_batch(client: MountseaClient, entries: Sequence[Entry], settings: Settings) -> Outcome:
+async def run_batch(client: MountseaClient, entries: Sequence[Entry] | None, settings: Settings) -> Outcome:
     """Uploads the entries and shows the progress.
+
+    Args:
+        client: Not open yet.
+        entries: What to upload; None: what the journal holds.
+        settings: The flags.
 
     Raises:
         InputError: Entries can't be uploaded; names their places. Nothing was sent.
         ConfigurationError: A setting is out of its range; nothing was sent.
     """
-    await _check(entries, allow_private=settings.allow_private)
-    progress = choose(entries, quiet=settings.quiet)
+    progress = choose(entries or (), quiet=settings.quiet)
+    watch = _watcher(progress, settings, lambda: session.report)
     session = client.upload_session(
         session_id=settings.session_id,
         concurrency=settings.concurrency,
         deadline=settings.deadline,
-        on_event=progress.on_event,
+        on_event=watch,
         keep_duplicates=settings.keep_duplicates,
         allow_private=settings.allow_private,
+        on_unknown=settings.on_unknown,
+        journal=settings.journal,
+        retry_failed=settings.retry_failed,
+        accept_new_key=settings.accept_new_key,
     )
-    with progress, _tidy_warnings(progress.say):
-        interrupted, error = await _carry_out(client, session, entries, progress)
+    with _tidy_warnings(progress.say):
+        if entries is None:
+            await session.read_first(None)
+        else:
+            with _places(entries):
+                await session.read_first([entry.item for entry in entries])
+            if settings.journal is not None:
+                say(f"journal: {settings.journal}")
+        with progress:
+            interrupted, error = await _carry_out(client, session, entries or (), progress)
     report = session.report
-    return Outcome(report if report.items else None, interrupted, error)
+    return Outcome(report if report.items else None, settings, interrupted, error)
 
 
-async def _check(entries: Sequence[Entry], *, allow_private: bool) -> None:
-    """Refuses in terms of files and lines what the library would refuse once the session is open."""
+def _watcher(progress: Progress, settings: Settings, report: Callable[[], BatchReport]) -> Callable[[Event], None]:
+    """Hands the events to the progress; before those of the items, what the journal holds of them."""
+    begun = settings.journal is None
+
+    def watch(event: Event) -> None:
+        nonlocal begun
+        if not begun and (items := report().items):
+            begun = True
+            progress.begin(items)
+        progress.on_event(event)
+
+    return watch
+
+
+@contextmanager
+def _places(entries: Sequence[Entry]) -> Iterator[None]:
+    """Tells in terms of files and lines what the library refuses in terms of indexes."""
     try:
-        await collect([entry.item for entry in entries], allow_private=allow_private)
+        yield
     except InputError as error:
         if not error.problems:
             raise
@@ -99,8 +139,9 @@ async def _carry_out(
     client: MountseaClient, session: UploadSession, entries: Sequence[Entry], progress: Progress
 ) -> tuple[bool, BaseException | None]:
     async def upload() -> None:
-        async with client, session:
-            await session.upload_all([entry.item for entry in entries])
+        with _places(entries):
+            async with client, session:
+                await session.run(entry.item for entry in entries)
 
     # A task of its own: a signal cancels the batch, not whoever reports on it.
     work = asyncio.get_running_loop().create_task(upload())
@@ -130,45 +171,3 @@ def _tidy_warnings(show: Callable[[str], None]) -> Iterator[None]:
 
         warnings.showwarning = shown  # type: ignore[assignment] # as above
         yield
-
-
-def deliver(outcome: Outcome, *, form: output.Format | None, path: Path | None) -> Exit:
-    """Hands over the results: data first, then the summary. Returns the exit code.
-
-    Args:
-        outcome: How the run ended.
-        form: The form of the data; None: no data.
-        path: Where it goes; None: stdout.
-
-    Raises:
-        BaseException: Whatever ended the run and is no error of the library: a bug, told after the report.
-    """
-    report, error, code = outcome.report, outcome.error, outcome.code
-    if report is not None:
-        if form is not None and not _hand_over(report, form, path):
-            code = worst(code, Exit.INCOMPLETE)
-        for line in summary(report):
-            say_wrapped(line)
-    elif outcome.interrupted:
-        say("interrupted before anything was submitted: nothing was paid")
-    if isinstance(error, MountseaError):
-        say_error(in_flags(error.message))
-    elif error is not None:
-        raise error
-    return code
-
-
-def _hand_over(report: BatchReport, form: output.Format, path: Path | None) -> bool:
-    """Whether the data got to where it should go. A file that can't be written sends it to stdout: it was paid for."""
-    if path is not None:
-        try:
-            output.to_file(path, output.render(report, form))
-            return True
-        except OSError as error:
-            say_error(f"{path} can't be written ({error.strerror or error}); the results follow on stdout")
-    try:
-        output.to_stdout(output.render(report, form, width=output.stdout_width() if path is None else None))
-    except OSError as error:
-        say_error(f"stdout can't be written to ({error.strerror or error})")
-        return False
-    return path is None

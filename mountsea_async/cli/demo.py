@@ -9,7 +9,8 @@ import attrs
 
 from .. import ClientConfig, ConfigurationError, MountseaClient, PollPolicy, UploadItem
 from ..testing import Behaviour, Emulator, Ledger, Uniform
-from .batch import Outcome, Settings, deliver, run_batch
+from .batch import Outcome, Settings, run_batch
+from .deliver import deliver
 from .exits import Exit
 from .output import Format
 from .sources import Entry
@@ -67,7 +68,8 @@ def make_emulator(what: Demo) -> Emulator:
 
 
 async def _run(emulator: Emulator, what: Demo, settings: Settings) -> Outcome:
-    # The real service is asked at a gentler pace; here it is the same process, and someone is watching.
+    # The real service is asked at a gentler pace, and given more time; here it is the same process, and someone is
+    # watching.
     poll = PollPolicy(first=0.6, factor=1.2, cap=1.5, max_rate=min(600.0, max(150.0, what.items)))
     width = len(str(what.items - 1))
     entries = [
@@ -75,7 +77,7 @@ async def _run(emulator: Emulator, what: Demo, settings: Settings) -> Outcome:
         for number in range(what.items)
     ]
     async with emulator:
-        client = MountseaClient("demo", base_url=emulator.base_url, config=ClientConfig(poll=poll))
+        client = MountseaClient("demo", base_url=emulator.base_url, config=ClientConfig(poll=poll, settle=1.0))
         return await run_batch(client, entries, settings)
 
 

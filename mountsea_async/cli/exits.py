@@ -56,6 +56,8 @@ def exit_code(report: BatchReport, interrupted: bool = False) -> Exit:  # noqa: 
         codes.append(Exit.UNKNOWN)
     if report.not_submitted or states.get(ItemState.NEW) or (report.items and not report.reconciliation.read):
         codes.append(Exit.INCOMPLETE)
+    if report.journal_error is not None:
+        codes.append(Exit.INCOMPLETE)
     if report.failed:
         codes.append(Exit.FAILED)
     return worst(*codes)

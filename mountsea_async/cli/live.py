@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Sequence
 from typing import Self
 
 from rich.cells import cell_len
@@ -16,7 +17,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from .. import Event, ItemState
+from .. import Event, ItemReport, ItemState
 from .progress import stop_words
 from .tally import LABELS, Failure, Speed, Tally
 
@@ -65,6 +66,11 @@ class LiveProgress:
             redirect_stderr=False,
         )
 
+    def begin(self, items: Sequence[ItemReport]) -> None:
+        """Counts them in; they are no part of this run's speed."""
+        self._tally.begin(items)
+        self._speed = Speed()
+
     def on_event(self, event: Event) -> None:
         """Counts; drawing is the thread's."""
         self._tally.follow(event)
@@ -79,9 +85,9 @@ class LiveProgress:
         return self
 
     def __exit__(self, *args: object) -> None:
-        # A batch that never got a session has nothing to show.
+        # A batch that never got a session has nothing to show, nor has a journal without items.
         self._over = True
-        self._live.transient = self._tally.session_id is None
+        self._live.transient = self._tally.session_id is None or not self._tally.total
         self._live.stop()
 
     # ------------------------------------------------------------------------------------------------- drawing
@@ -95,7 +101,7 @@ class LiveProgress:
     def _bar(self) -> RenderableType:
         tally, now = self._tally, time.monotonic()
         done, spent = tally.settled, now - self._begun
-        rate = done / spent if self._over and spent > 0 else self._speed.sample(now, done)
+        rate = (done - tally.before) / spent if self._over and spent > 0 else self._speed.sample(now, done)
         row = Table.grid(expand=True, padding=(0, 1))
         row.add_column(no_wrap=True)
         row.add_column(ratio=1)

@@ -20,7 +20,7 @@ from typing import Literal, TypeAlias
 from .. import BatchReport, ConfigurationError, ItemReport, TaskFailedError
 from .wording import abandon, one_line
 
-__all__ = ["Format", "check_output", "render", "stdout_width", "table", "to_file", "to_stdout", "why"]
+__all__ = ["Format", "check_output", "form_of", "render", "stdout_width", "table", "to_file", "to_stdout", "why"]
 
 Format: TypeAlias = Literal["table", "json", "jsonl", "csv"]
 
@@ -139,6 +139,12 @@ def _row(cells: Sequence[str], widths: Mapping[str, int]) -> str:
         else:  # the end of a URL tells more than its beginning
             fitted.append("…" + cell[len(cell) - width + 1 :] if name == "url" else cell[: width - 1] + "…")
     return _GAP.join(fitted).rstrip() + "\n"
+
+
+def form_of(path: Path | None) -> Format:
+    """The form of the results that a file's suffix asks for; a table where there is none."""
+    suffixes: dict[str, Format] = {".json": "json", ".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv"}
+    return suffixes.get(path.suffix.lower(), "table") if path is not None else "table"
 
 
 # ------------------------------------------------------------------------------------------------------ writing

@@ -1,6 +1,7 @@
 """Progress on stderr, fed by the batch's events alone: plain lines here, a live display in `live.py`.
 
-Every kind has the same three ways in: `on_event`, `say` for a line of its own, and `with` around the batch.
+Every kind has the same ways in: `on_event`, `begin` for what a journal holds, `say` for a line of its own, and `with`
+around the batch.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Protocol, Self
 
-from .. import Event, Paused, SubmitsStopped
+from .. import Event, ItemReport, Paused, SubmitsStopped
 from .sources import Entry
 from .tally import LABELS, Failure, Tally
 from .wording import say
@@ -20,10 +21,14 @@ from .wording import say
 __all__ = ["PlainProgress", "Progress", "QuietProgress", "choose", "stop_words"]
 
 _EVERY = 2.0
+_STOPS = {"journal": "the journal can't be written"}
 
 
 class Progress(Protocol):
     """What a running batch tells about itself."""
+
+    def begin(self, items: Sequence[ItemReport]) -> None:
+        """Takes in how far earlier runs have come."""
 
     def on_event(self, event: Event) -> None:
         """Takes in an event; costs next to nothing."""
@@ -49,11 +54,14 @@ def choose(entries: Sequence[Entry], *, quiet: bool) -> Progress:
 
 def stop_words(reason: str, message: str | None) -> str:
     """Says that submitting has stopped, and why."""
-    return "nothing more is submitted: " + (message or reason.replace("_", " "))
+    return "nothing more is submitted: " + (message or _STOPS.get(reason) or reason.replace("_", " "))
 
 
 class QuietProgress:
     """Shows only what must be said."""
+
+    def begin(self, items: Sequence[ItemReport]) -> None:
+        """Shows nothing."""
 
     def on_event(self, event: Event) -> None:
         """Shows nothing."""
@@ -88,14 +96,22 @@ class PlainProgress:
         self._paused_said = -_EVERY
         self._shown = -1
         self._failures_shown = 0
+        self._announced = False
+
+    def begin(self, items: Sequence[ItemReport]) -> None:
+        """Counts them in."""
+        self._tally.begin(items)
 
     def on_event(self, event: Event) -> None:
         """Counts, and shows a line when the last one is old enough."""
         tally = self._tally
-        opened = tally.session_id
         tally.follow(event)
-        if tally.session_id != opened:
-            self._write(f"session {tally.session_id}: {tally.total:,} to upload")
+        if not tally.total:  # the journal will tell
+            return
+        if not self._announced and tally.session_id is not None:
+            self._announced, left = True, tally.total - tally.done
+            what = f"{left:,} of {tally.total:,} left" if tally.before else f"{tally.total:,} to upload"
+            self._write(f"session {tally.session_id}: {what}")
         now = self._clock()
         if isinstance(event, SubmitsStopped):
             self._write(stop_words(event.reason, event.error.message if event.error else None))
@@ -114,7 +130,8 @@ class PlainProgress:
         self._last, self._shown = now, tally.done
         counts = ", ".join(f"{tally.counts[state]:,} {label}" for state, label in LABELS.items() if tally.counts[state])
         spent = now - self._begun
-        rate = f", {tally.settled / spent:.1f}/s" if spent >= 1 and tally.settled else ""
+        settled = tally.settled - tally.before
+        rate = f", {settled / spent:.1f}/s" if spent >= 1 and settled > 0 else ""
         self._write(f"{tally.done:,}/{tally.total:,} done ({counts}){rate}")
         new = tally.failed - self._failures_shown
         self._failures_shown = tally.failed
@@ -125,7 +142,7 @@ class PlainProgress:
         return self
 
     def __exit__(self, *args: object) -> None:
-        if self._tally.session_id is not None and self._shown != self._tally.total:
+        if self._announced and self._shown != self._tally.total:
             self._line(self._clock())
 
 

@@ -7,7 +7,17 @@ from collections.abc import Sequence
 
 import attrs
 
-from .. import Event, ItemChanged, ItemState, Paused, Reconciled, SessionOpened, SubmitsStopped, TaskFailedError
+from .. import (
+    Event,
+    ItemChanged,
+    ItemReport,
+    ItemState,
+    Paused,
+    Reconciled,
+    SessionOpened,
+    SubmitsStopped,
+    TaskFailedError,
+)
 from ..redact import shown_url
 from .sources import Entry
 from .wording import one_line
@@ -48,7 +58,7 @@ class Tally:
     """Follows the events of one batch.
 
     Attributes:
-        entries: What is uploaded, in order.
+        entries: What is uploaded, in order; empty where a journal will tell, see `begin`.
         counts: Items by state.
         failures: The last few; replaced as a whole, so that another thread may read it.
         failed: How many there were in all.
@@ -56,6 +66,7 @@ class Tally:
         paused: The last pause: event time of its end, and its seconds.
         stopped: Why submitting has stopped.
         checked: Whether the session's list was compared.
+        before: How many the service had decided on in earlier runs.
     """
 
     entries: Sequence[Entry]
@@ -66,15 +77,27 @@ class Tally:
     paused: tuple[float, float] = (0.0, 0.0)
     stopped: str | None = None
     checked: bool = False
+    before: int = 0
+    _urls: list[str] = attrs.field(init=False, repr=False)
+    _states: list[ItemState] = attrs.field(init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
-        self.counts = dict.fromkeys(LABELS, 0)
-        self.counts[ItemState.NEW] = len(self.entries)
+        self._hold([(entry.item.audio_url, ItemState.NEW) for entry in self.entries])
+
+    def _hold(self, items: Sequence[tuple[str, ItemState]]) -> None:
+        self._urls = [url for url, _ in items]
+        self._states = [state for _, state in items]
+        self.counts = {state: self._states.count(state) for state in LABELS}
+
+    def begin(self, items: Sequence[ItemReport]) -> None:
+        """Takes in what a journal holds. Events that led to it may still follow."""
+        self._hold([(item.audio_url, item.state) for item in items])
+        self.before = self.settled
 
     @property
     def total(self) -> int:
         """How many items there are."""
-        return len(self.entries)
+        return len(self._states)
 
     @property
     def done(self) -> int:
@@ -94,8 +117,9 @@ class Tally:
     def follow(self, event: Event) -> None:
         """Takes in one event."""
         if isinstance(event, ItemChanged):
-            self.counts[event.previous] -= 1
+            self.counts[self._states[event.index]] -= 1
             self.counts[event.state] += 1
+            self._states[event.index] = event.state
             if event.state in _BAD:
                 self._failed(event)
         elif isinstance(event, SessionOpened):
@@ -114,9 +138,7 @@ class Tally:
             reason = str(error.fail_reason or error.fail_code)
         elif error is not None:
             reason = error.message
-        failure = Failure(
-            event.index, event.state, shown_url(self.entries[event.index].item.audio_url), one_line(reason)
-        )
+        failure = Failure(event.index, event.state, shown_url(self._urls[event.index]), one_line(reason))
         self.failed += 1
         self.failures = (*self.failures, failure)[-_KEPT:]
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
 import sys
 import textwrap
@@ -16,18 +17,26 @@ from typing import TextIO
 
 from ..redact import shown_text
 
-__all__ = ["abandon", "in_flags", "one_line", "say", "say_error", "say_wrapped"]
+__all__ = ["abandon", "go_on_command", "in_flags", "one_line", "say", "say_error", "say_wrapped"]
 
-_KEYWORDS = "concurrency|deadline|session_id|base_url|items|port"
-_SWITCHES = "keep_duplicates|allow_private"
+_KEYWORDS = "concurrency|deadline|session_id|base_url|journal|on_unknown|items|port"
+_SWITCHES = "keep_duplicates|allow_private|retry_failed|accept_new_key"
 _REWORDED: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r",? or give MountseaClient\(api_key=\.\.\.\)"), ""),
     (re.compile(r", or ClientConfig\(allow_http=True\)"), ""),
     (re.compile(r", or None for no deadline"), ", or leave it out for no deadline"),
     (re.compile(r", or None for a new session"), ", or leave it out for a new session"),
     (re.compile(r" or None, got"), ", got"),
-    (re.compile(rf"\b({_SWITCHES})(?:=True)?\b"), r"--\1"),
-    (re.compile(rf"\b({_KEYWORDS})="), r"--\1 "),
+    (
+        re.compile(r": wait for its end, or name another$"),
+        ": wait for its end (mountsea journal FILE shows how far it is), or begin anew with upload --journal OTHER",
+    ),
+    (re.compile(r"\(resume_batch takes them"), "(mountsea resume FILE takes them"),
+    (re.compile(r"or name another journal\b"), "or name another with --journal"),
+    (re.compile(r"\bleave session_id out"), "leave --session_id out"),
+    (re.compile(rf"(?<![\w/.-])({_SWITCHES})(?:=True)?(?![\w/.])"), r"--\1"),
+    (re.compile(rf"(?<![\w/.-])({_KEYWORDS})=(?=[,;:)]|\.?$)"), r"--\1"),
+    (re.compile(rf"(?<![\w/.-])({_KEYWORDS})="), r"--\1 "),
     (re.compile(r"^(?:Behaviour|RateLimit|Uniform)\.(\w+) must"), r"--\1 must"),
     (re.compile(r"^(port|api_key) must"), r"--\1 must"),
     (re.compile(r"^task_id="), "TASK_ID "),
@@ -41,6 +50,17 @@ def in_flags(message: str) -> str:
     for pattern, flag in _REWORDED:
         message = pattern.sub(flag, message)
     return _FLAG.sub(lambda match: match[0].replace("_", "-"), message)
+
+
+def go_on_command(journal: Path, base_url: str | None = None) -> str:
+    """The command that goes on with a journal, as it can be typed in any folder.
+
+    Args:
+        journal: The journal's file.
+        base_url: What --base-url was given, if it was.
+    """
+    more = [] if base_url is None else ["--base-url", base_url]
+    return shlex.join(["mountsea", "resume", str(journal.absolute()), *more])
 
 
 def one_line(text: str) -> str:
@@ -67,8 +87,9 @@ def abandon(stream: TextIO) -> None:
 
 
 def say_wrapped(text: str) -> None:
-    """Prints a line on stderr, broken between words where a terminal would break it anywhere."""
-    if sys.stderr is None or not sys.stderr.isatty():
+    """Prints a line on stderr, broken between words where a terminal would break it anywhere. A line that is a command
+    is left whole: it is there to be typed as it stands."""
+    if sys.stderr is None or not sys.stderr.isatty() or text.lstrip().startswith("mountsea "):
         say(text)
         return
     indent = " " * (len(text) - len(text.lstrip()) + 2)

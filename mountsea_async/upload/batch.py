@@ -33,6 +33,7 @@ class Item:
         open_requests: Requests for it of which a clip may come, or may have come.
         since: The event with which the first of them was about to be sent.
         until: The event with which they settled.
+        settled: Whether there were others before them that have settled.
     """
 
     index: int
@@ -56,6 +57,7 @@ class Item:
     open_requests: int = 0
     since: int = -1
     until: int | None = None
+    settled: bool = False
 
     @property
     def upload(self) -> bool:
@@ -74,7 +76,7 @@ class Item:
         if clip is None and verdict is not None:
             owner = self.index if self.duplicate_of is None else self.duplicate_of
             candidates = verdict.candidates.get(owner, ())
-            inferred = verdict.inferred.get(owner) if self.ended else None
+            inferred = verdict.inferred.get(owner)
             clip = Clip(inferred) if inferred is not None else None
             reason = reason or self._without_clip(landed=clip is not None, candidates=bool(candidates))
         return ItemReport(
@@ -122,6 +124,7 @@ class Batch:
         self._repeated: dict[str, None] = {}
         self._unreadable = 0
         self._by_url: dict[str, Item] = {}
+        self._by_key: dict[str, Item] = {}
         self._events = 0
         self._verdict: tuple[int, Reconciliation, Attribution] | None = None
 
@@ -131,10 +134,15 @@ class Batch:
         Returns:
             The item, and the earlier item whose upload it shares, if it does.
         """
-        original = None if keep_duplicates else self._by_url.get(entry.audio_url)
+        original = None if keep_duplicates else self._by_url.get(entry.audio_url) or self._signed_anew(entry)
         if original is not None and original.state in _REPEATABLE:
             return self.put(entry, replaces=original), None
         return self.put(entry, original), original
+
+    def _signed_anew(self, entry: UploadItem) -> Item | None:
+        """The earlier item of the same key and the same URL, but for its query."""
+        item = self._by_key.get(entry.key) if entry.key is not None else None
+        return item if item is not None and shown_url(item.audio_url) == shown_url(entry.audio_url) else None
 
     def put(self, entry: UploadItem, original: Item | None = None, *, replaces: Item | None = None) -> Item:
         """Takes in one entry whose place is known: an upload of its own, or one that shares that of `original`; it may
@@ -144,6 +152,8 @@ class Batch:
             item.replaces, replaces.replaced = replaces.index, True
         if original is None:
             self._by_url[entry.audio_url] = item
+            if entry.key is not None:
+                self._by_key[entry.key] = item
         else:
             item.duplicate_of = original.index
             original.twins.append(item)
@@ -182,7 +192,13 @@ class Batch:
         for item in self.uploads():
             # Of a succeeded item's requests one has brought its clip; another may have brought one, too.
             if item.open_requests > (item.clip is not None):
-                yield Owner(item.index, item.since, item.until, complete=item.clip is not None)
+                yield Owner(
+                    item.index,
+                    item.since,
+                    item.until,
+                    complete=item.clip is not None,
+                    pending=item.state in _PENDING,
+                )
 
     def report(self, stats: Stats | None = None, journal_error: JournalError | None = None) -> BatchReport:
         """The batch as it stands; items whose tasks have named the same clip are marked.
@@ -203,8 +219,14 @@ class Batch:
             ),
             reconciliation=verdict,
             stats=stats or Stats(submits=sum(item.attempts for item in self.uploads()), pauses=self.pauses),
-            stopped=self.stopped if self.counts[ItemState.NOT_SUBMITTED] else None,
+            stopped=self.stopped if self._held_back() else None,
             journal_error=journal_error,
+        )
+
+    def _held_back(self) -> bool:
+        """Whether the stop has kept anything from being sent, for the first time or again."""
+        return self.counts[ItemState.NOT_SUBMITTED] > 0 or any(
+            item.state is ItemState.UNKNOWN and item.settled and item.reason == self.stopped for item in self.items
         )
 
     def apply(self, event: Event) -> None:
@@ -246,8 +268,8 @@ class Batch:
         self._count_requests(item, event)
         if state is ItemState.SUBMITTING:
             item.attempts += 1
-        elif state is ItemState.SUBMITTED:
-            item.submitted_at = item.submitted_at or event.at
+        elif event.trigger is Trigger.ACCEPT:
+            item.submitted_at = event.at
         elif state in ENDS:
             item.ended_at = event.at
             self.uploads_ended += item.upload and event.previous not in ENDS
@@ -257,7 +279,7 @@ class Batch:
         match event.trigger:
             case Trigger.INTEND:
                 if item.until is not None:
-                    item.open_requests, item.until = 0, None
+                    item.settled, item.open_requests, item.until = True, 0, None
                 if not item.open_requests:
                     item.since = event.seq
                 item.open_requests += 1
@@ -268,10 +290,11 @@ class Batch:
             case Trigger.RESUME:
                 item.reason = item.ended_at = None
             case Trigger.RETRY:
-                item.reason = item.ended_at = item.task_id = item.submitted_at = None
+                item.reason = item.ended_at = None
                 item.resubmits += 1
 
 
+_PENDING = frozenset({ItemState.SUBMITTING, ItemState.SUBMITTED, ItemState.UNDETERMINED})
 _REPEATABLE = frozenset({ItemState.FAILED, ItemState.NOT_SUBMITTED})
 """Ends after which the same URL, handed in again by the caller, is a new upload; a timed out one may still land."""
 

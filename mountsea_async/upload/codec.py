@@ -37,6 +37,8 @@ KINDS: Final[dict[str, type[Event]]] = {
 """The word for each class of event. Words stand in files: they never change."""
 _WORDS: Final = {kind: word for word, kind in KINDS.items()}
 _NO_VALUE: Final = (None, attrs.NOTHING)
+_ENCODER: Final = json.JSONEncoder(separators=(",", ":"), default=lambda value: type(value).__name__)
+_ATOMS: Final = frozenset({str, int, float, bool, NoneType})
 _COLUMNS: Final = frozenset({"seq", "at", "index"})
 _ERROR_PARTS: Final[dict[str, Any]] = {"cause": MountseaError | None, "problems": tuple[InputProblem, ...]}
 """Those attributes of errors that are more than JSON values."""
@@ -45,8 +47,7 @@ _ERROR_PARTS: Final[dict[str, Any]] = {"cause": MountseaError | None, "problems"
 def encode(event: Event) -> EventRow:
     """The row of an event."""
     data = {name: value for name, value in _plain(event).items() if name not in _COLUMNS}
-    text = json.dumps(data, separators=(",", ":"), default=lambda value: type(value).__name__)
-    return EventRow(event.seq, event.at, _WORDS[type(event)], getattr(event, "index", None), text)
+    return EventRow(event.seq, event.at, _WORDS[type(event)], getattr(event, "index", None), _ENCODER.encode(data))
 
 
 def decode(row: EventRow, path: str = "") -> Event:
@@ -80,7 +81,9 @@ def _unreadable(row: EventRow, path: str, reason: str) -> JournalError:
 
 # -------------------------------------------------------------------------------------------------------- writing
 def _plain(value: Any) -> Any:
-    """A value in terms of JSON; what JSON can't hold is left to `json.dumps`."""
+    """A value in terms of JSON; what JSON can't hold is left to the encoder."""
+    if type(value) in _ATOMS:
+        return value
     if isinstance(value, MountseaError):
         return _plain_error(value)
     if isinstance(value, Enum):

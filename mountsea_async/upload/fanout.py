@@ -241,15 +241,21 @@ class Fanout:
         self._unwanted.update(items)
         for item in items:
             original = self._original(item)
-            sharers = (original, *original.twins)
-            if original in self._tasks and original.state is ItemState.NEW and self._unwanted.issuperset(sharers):
+            if original in self._tasks and original.state is ItemState.NEW and not self.wanted(original):
                 self.skip(original, "cancelled")
                 self._tasks[original].cancel()
+
+    def wanted(self, item: Item) -> bool:
+        """Whether anybody still wants an upload."""
+        return not self._unwanted or not self._unwanted.issuperset((item, *item.twins))
 
     def skip(self, item: Item, reason: str | None = None) -> None:
         """Ends an item that was never accepted, for a reason of its own or for that of the stop."""
         why, cause = (reason, None) if reason else (self.stopped or "stopped", self.batch.stop_error)
-        self.record.change(item, Trigger.SKIP, reason=why, error=reasons.not_submitted(why, cause))
+        if item.open_requests or item.settled:
+            self.record.change(item, Trigger.WITHHOLD, reason=why, error=reasons.withheld(why, cause))
+        else:
+            self.record.change(item, Trigger.SKIP, reason=why, error=reasons.not_submitted(why, cause))
 
     def _abandon(self, item: Item) -> None:
         reason = self._winding or "cancelled"

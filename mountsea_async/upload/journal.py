@@ -29,6 +29,7 @@ from .events import Event
 from .inputs import check_journal, refused
 from .report import BatchReport
 from .store import EntryRow, EventRow, Header, Store, reading
+from .unbroken import to_the_end
 
 __all__ = ["Binding", "Journal", "Past", "inputs_hash", "read_journal"]
 
@@ -208,7 +209,7 @@ class Journal:
                 past = Past() if header is None else await journal._go_on(header, binding, entries)
                 journal._expect(past, must_exist=must_exist)
         except BaseException:
-            await journal.close()
+            await to_the_end(journal.close())
             raise
         return journal, past
 
@@ -350,13 +351,14 @@ class Journal:
             self._failed(error)
         waiters, self._waiters = self._waiters, []
         for target, waiter in waiters:
+            if waiter.done():
+                continue
             if error is None and target > upto:
                 self._waiters.append((target, waiter))
-            elif not waiter.done():
-                if self.failure is None:
-                    waiter.set_result(None)
-                else:
-                    waiter.set_exception(self.failure)
+            elif self.failure is None:
+                waiter.set_result(None)
+            else:
+                waiter.set_exception(self.failure)
         if error is None and self._waiters:
             self._commit()
         elif self._durable < self._appended and self._timer is None and not self._closed:

@@ -59,6 +59,8 @@ class Trigger(StrEnum):
     """We stopped asking while its task was pending."""
     SKIP = "skip"
     """It was never sent, and won't be."""
+    WITHHOLD = "withhold"
+    """It isn't sent again after all; what came of its earlier request is as unknown as it was."""
     RESUME = "resume"
     """A later run goes on where this one stopped."""
     RETRY = "retry"
@@ -80,6 +82,7 @@ ENDS: Final = frozenset(
 TABLE: Final[dict[tuple[ItemState, Trigger], ItemState]] = {
     (ItemState.NEW, Trigger.INTEND): ItemState.SUBMITTING,
     (ItemState.NEW, Trigger.SKIP): ItemState.NOT_SUBMITTED,
+    (ItemState.NEW, Trigger.WITHHOLD): ItemState.UNKNOWN,
     (ItemState.SUBMITTING, Trigger.RELEASE): ItemState.NEW,
     (ItemState.SUBMITTING, Trigger.ACCEPT): ItemState.SUBMITTED,
     (ItemState.SUBMITTING, Trigger.REJECT): ItemState.FAILED,
@@ -98,6 +101,10 @@ TABLE: Final[dict[tuple[ItemState, Trigger], ItemState]] = {
     (ItemState.FAILED, Trigger.RETRY): ItemState.NEW,
     (ItemState.TIMED_OUT, Trigger.RETRY): ItemState.NEW,
 }
+
+
+_LATER = frozenset({Trigger.RESUME, Trigger.RETRY, Trigger.WITHHOLD})
+"""Triggers that an item without a past knows nothing of."""
 
 
 class IllegalTransition(RuntimeError):  # noqa: N818 - names the event, and is a bug of ours, not a user's error
@@ -125,12 +132,12 @@ def diagram() -> str:
 
 
 def path_to(goal: ItemState) -> tuple[Trigger, ...]:
-    """The shortest series of triggers from `new` to `goal`."""
+    """The shortest series of triggers of a first run from `new` to `goal`."""
     paths: dict[ItemState, tuple[Trigger, ...]] = {ItemState.NEW: ()}
     frontier = [ItemState.NEW]
     for state in frontier:
         for (start, trigger), after in TABLE.items():
-            if start is state and after not in paths:
+            if start is state and after not in paths and trigger not in _LATER:
                 paths[after] = (*paths[state], trigger)
                 frontier.append(after)
     return paths[goal]

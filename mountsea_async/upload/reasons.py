@@ -16,7 +16,7 @@ from ..errors import (
     UnknownOutcomeError,
 )
 
-__all__ = ["cut_short", "not_submitted", "still_pending"]
+__all__ = ["cut_short", "not_submitted", "still_pending", "withheld"]
 
 _BECAUSE = {
     "unauthorized": "the service refuses the key",
@@ -52,6 +52,12 @@ def not_submitted(reason: str, cause: MountseaError | None) -> NotSubmittedError
     """
     words = _BECAUSE.get(reason, reason) + (f": {cause.message}" if cause else "")
     return NotSubmittedError(f"not submitted, since {words}", reason=reason, cause=cause)
+
+
+def withheld(reason: str, cause: MountseaError | None) -> UnknownOutcomeError:
+    """The error of an item that was to be sent again, and wasn't."""
+    error = not_submitted(reason, cause)
+    return UnknownOutcomeError(f"an earlier request may or may not have been processed; {error.message}", cause=error)
 
 
 def still_pending(reason: str, task_id: str) -> TaskPendingError:

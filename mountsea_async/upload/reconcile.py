@@ -24,12 +24,14 @@ class Owner:
         since: The event with which its first unproven request was about to be sent: no id listed before is its.
         until: The event with which it settled: no id listed later is its. None: it may still land.
         complete: It has its own clip; another one may have come of an earlier request.
+        pending: Its own task will tell, so nothing is concluded for it.
     """
 
     index: int
     since: int
     until: int | None = None
     complete: bool = False
+    pending: bool = False
 
 
 @attrs.frozen
@@ -102,9 +104,9 @@ def attribute(owners: Iterable[Owner], unexplained: Mapping[str, int]) -> Attrib
         begin, end = min(low for low, _, _ in group), max(high for _, high, _ in group)
         if end - begin < len(group):
             due.update(owner.index for _, _, owner in group)
-        if len(group) == end - begin == 1:
-            if not group[0][2].complete:
-                inferred[group[0][2].index] = ids[begin]
+        last = group[0][2]
+        if len(group) == end - begin == 1 and not last.complete and not last.pending:
+            inferred[last.index] = ids[begin]
             continue
         for low, high, owner in group:
             if high > low and not owner.complete:

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import attrs
 
@@ -24,6 +24,7 @@ from .fanout import Fanout
 from .record import Record
 from .report import BatchReport, Stats
 from .settling import OnUnknown, Settling
+from .unbroken import to_the_end
 
 if TYPE_CHECKING:
     from .journal import Journal, Past
@@ -250,7 +251,7 @@ class Run:
         self._unlisten()
         self._watchdog.cancel()
         self.fanout.settle()
-        await _to_the_end(self._close())
+        await to_the_end(self._close())
 
     async def _close(self) -> None:
         await self.settling.stop()
@@ -264,18 +265,4 @@ class Run:
 
     async def _let_go_of_journal(self) -> None:
         if self._journal is not None:
-            await _to_the_end(self._journal.close())
-
-
-async def _to_the_end(work: Coroutine[Any, Any, None]) -> None:
-    """Carries work out, cancelled or not; then the cancel goes on."""
-    task = asyncio.get_running_loop().create_task(work)
-    cancelled = False
-    while not task.done():
-        try:
-            await asyncio.wait([task])
-        except asyncio.CancelledError:
-            cancelled = True
-    if cancelled:
-        raise asyncio.CancelledError
-    task.result()
+            await to_the_end(self._journal.close())

@@ -83,7 +83,7 @@ class Settling:
         self._tending: asyncio.Task[None] | None = None
         self._one_at_a_time = asyncio.Lock()
         self._checked, self._checked_at = -1, 0.0
-        self._scope: asyncio.Timeout | None = None
+        self._checks: set[asyncio.Timeout] = set()
         self._stopped = False
         self._asked: set[Item] = set()
 
@@ -188,7 +188,7 @@ class Settling:
                 continue
             if failed and item.state in (ItemState.FAILED, ItemState.TIMED_OUT):
                 self._fanout.submit_again(item)
-            elif item.state is ItemState.UNKNOWN and item.until is not None:
+            elif item.state is ItemState.UNKNOWN and (item.until is not None or not item.open_requests):
                 self._absent(item)
 
     # ------------------------------------------------------------------------------------------ the final check
@@ -202,12 +202,14 @@ class Settling:
         late = self._deadline_at is not None and loop.time() >= self._deadline_at
         limit = None if self._deadline_at is None else max(self._deadline_at, loop.time()) + self._config.shutdown
         try:
-            async with asyncio.timeout_at(limit) as self._scope:
-                await self._check(patient=not late)
+            async with asyncio.timeout_at(limit) as scope:
+                self._checks.add(scope)
+                try:
+                    await self._check(patient=not late)
+                finally:
+                    self._checks.discard(scope)
         except TimeoutError:
             logger.warning("reconcile.cut_short", extra={"session_id": self._batch.session_id})
-        finally:
-            self._scope = None
         self._checked, self._checked_at = ended, loop.time()
         if not self._record.log.closed:
             self._tell()
@@ -258,8 +260,9 @@ class Settling:
     async def stop(self) -> None:
         """Ends what goes on here in other tasks: the session closes."""
         self._stopped = True
-        if self._scope is not None:
-            self._scope.reschedule(0)
+        for scope in self._checks:
+            with suppress(RuntimeError):  # it is ending by itself at this very moment
+                scope.reschedule(0)
         if (tending := self._tending) is not None:
             tending.cancel()
             await asyncio.wait([tending])

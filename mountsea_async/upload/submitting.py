@@ -48,8 +48,11 @@ class Owner(Protocol):
     def stop(self, reason: str, error: MountseaError | None = None) -> None:
         """Nothing more is to be submitted."""
 
-    def skip(self, item: Item) -> None:
+    def skip(self, item: Item, reason: str | None = None) -> None:
         """An item was never accepted, and won't be."""
+
+    def wanted(self, item: Item) -> bool:
+        """Whether anybody still wants an item to be sent."""
 
     def cut(self, item: Item, *, unsent: bool) -> None:
         """An item's request was cancelled on its way."""
@@ -198,7 +201,8 @@ class _Submission:
     began: float = 0.0
 
     async def sending(self) -> Request:
-        if self.submitter.stopped:
+        if self.submitter.stopped or not self.owner.wanted(self.item):
+            self._end()
             raise _Stopped
         if not self.submitter.gate.admits(self.item):
             raise _Held
@@ -207,22 +211,24 @@ class _Submission:
             await self.record.durable()
         except JournalError as error:
             self.owner.stop("journal", error)
-        if self.record.batch.stopped is not None:  # meanwhile; nothing was sent
+        if self.record.batch.stopped is not None or not self.owner.wanted(self.item):  # meanwhile; nothing was sent
             self._release()
-            raise _Stopped
         self.submitter.submits += 1
         self.began = self.record.now()
         return protocol.submit_item(self.record.batch.session_id or "", self.item.audio_url)
 
     def not_accepted(self, error: MountseaError) -> None:
         self._release(error)
-        if self.submitter.stopped:
-            raise _Stopped
 
     def _release(self, error: MountseaError | None = None) -> None:
         self.record.change(self.item, Trigger.RELEASE, error=error)
-        if self.submitter.stopped:
-            self.owner.skip(self.item)
+        if self.submitter.stopped or not self.owner.wanted(self.item):
+            self._end()
+            raise _Stopped
+
+    def _end(self) -> None:
+        if self.item.state is ItemState.NEW:
+            self.owner.skip(self.item, None if self.submitter.stopped else "cancelled")
 
     def cut(self, *, unsent: bool) -> None:
         self.owner.cut(self.item, unsent=unsent)
