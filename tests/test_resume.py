@@ -903,6 +903,24 @@ async def test_tasks_that_somebody_else_cancels_leave_the_journal_free(world, tm
     assert len(report.succeeded) + len(report.unknown) == 20
 
 
+@pytest.mark.xfail(strict=True, reason="whoever closes the session can be cancelled itself")
+async def test_a_host_that_cancels_everything_twice_leaves_the_journal_free(world, tmp_path: Path) -> None:
+    for turns in range(1, 13):
+        w = await world(Behaviour(durations=Fixed(20), latency=1, faults=(Fault(Cut(after_work=True), nth=2),)))
+        path = tmp_path / f"j{turns}"
+        batch = asyncio.create_task(w.client.upload_batch(urls(6), journal=path, concurrency=3))
+        await asyncio.sleep(4.5)
+        for _ in range(2):
+            for task in ours() - {asyncio.current_task()}:
+                task.cancel()
+            for _ in range(turns):
+                await asyncio.sleep(0)
+        await asyncio.wait([batch])
+        await asyncio.sleep(5)
+        report = await w.client.resume_batch(path)
+        nothing_was_lost(w, report, urls(6))
+
+
 # ---------------------------------------------------------------------------------------------------- another key
 async def test_a_batch_may_go_on_with_another_key_if_its_owner_says_so(world, tmp_path: Path) -> None:
     w = await world(Behaviour(durations=Fixed(5), faults=(Fault(unauthorized(), after=4, on="item", times=20),)))

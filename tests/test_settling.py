@@ -385,7 +385,7 @@ async def test_a_clip_that_comes_when_nobody_expects_it_any_more_is_not_said_to_
     claims_no_more_than_is_so(w, report)
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(4))
 async def test_no_clip_is_lost_and_none_is_said_to_be_anothers_whatever_is_lost(world, seed: int) -> None:
     faults = (
         Fault(LANDED, share=0.15),
@@ -395,7 +395,7 @@ async def test_no_clip_is_lost_and_none_is_said_to_be_anothers_whatever_is_lost(
         Fault(Outcome("failed"), share=0.1),
     )
     w = await world(Behaviour(durations=Uniform(1, 25), append_lag=3, seed=seed, faults=faults))
-    report = await w.client.upload_batch(urls(40), concurrency=1 + 3 * seed)
+    report = await w.client.upload_batch(urls(40), concurrency=1 + 4 * seed)
     assert w.ledger.paid_twice() == {}
     claims_no_more_than_is_so(w, report)
 
@@ -531,7 +531,7 @@ async def test_a_deadline_while_only_the_last_one_settles_stops_nothing(world) -
 
 
 @pytest.mark.parametrize("on_unknown", ["hold", "resubmit", "continue"])
-@pytest.mark.parametrize("moment", [1, 12, 40, 95])
+@pytest.mark.parametrize("moment", [1, 12, 95])
 async def test_a_cancel_while_things_settle_ends_at_once_and_leaves_nothing(
     world, moment: float, on_unknown: Any
 ) -> None:

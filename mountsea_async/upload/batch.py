@@ -33,7 +33,6 @@ class Item:
         open_requests: Requests for it of which a clip may come, or may have come.
         since: The event with which the first of them was about to be sent.
         until: The event with which they settled.
-        settled: Whether there were others before them that have settled.
     """
 
     index: int
@@ -57,7 +56,6 @@ class Item:
     open_requests: int = 0
     since: int = -1
     until: int | None = None
-    settled: bool = False
 
     @property
     def upload(self) -> bool:
@@ -226,7 +224,7 @@ class Batch:
     def _held_back(self) -> bool:
         """Whether the stop has kept anything from being sent, for the first time or again."""
         return self.counts[ItemState.NOT_SUBMITTED] > 0 or any(
-            item.state is ItemState.UNKNOWN and item.settled and item.reason == self.stopped for item in self.items
+            item.state is ItemState.UNKNOWN and item.resubmits and item.reason == self.stopped for item in self.items
         )
 
     def apply(self, event: Event) -> None:
@@ -278,11 +276,10 @@ class Batch:
         """Keeps in mind which requests of an item may have brought a clip."""
         match event.trigger:
             case Trigger.INTEND:
-                if item.until is not None:
-                    item.settled, item.open_requests, item.until = True, 0, None
                 if not item.open_requests:
                     item.since = event.seq
                 item.open_requests += 1
+                item.until = None
             case Trigger.RELEASE | Trigger.REJECT:
                 item.open_requests -= 1
             case Trigger.SUCCEED:

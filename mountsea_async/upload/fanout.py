@@ -252,7 +252,7 @@ class Fanout:
     def skip(self, item: Item, reason: str | None = None) -> None:
         """Ends an item that was never accepted, for a reason of its own or for that of the stop."""
         why, cause = (reason, None) if reason else (self.stopped or "stopped", self.batch.stop_error)
-        if item.open_requests or item.settled:
+        if item.open_requests:
             self.record.change(item, Trigger.WITHHOLD, reason=why, error=reasons.withheld(why, cause))
         else:
             self.record.change(item, Trigger.SKIP, reason=why, error=reasons.not_submitted(why, cause))

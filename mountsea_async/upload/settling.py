@@ -188,7 +188,7 @@ class Settling:
                 continue
             if failed and item.state in (ItemState.FAILED, ItemState.TIMED_OUT):
                 self._fanout.submit_again(item)
-            elif item.state is ItemState.UNKNOWN and (item.until is not None or not item.open_requests):
+            elif item.state is ItemState.UNKNOWN and item.until is not None:
                 self._absent(item)
 
     # ------------------------------------------------------------------------------------------ the final check
