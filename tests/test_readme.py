@@ -91,5 +91,7 @@ def test_the_readme_names_every_state_and_every_error() -> None:
     assert all(
         f"`{state}`" in text for state in mountsea_async.ItemState if state not in {"new", "submitting", "submitted"}
     )
-    errors = [name for name in mountsea_async.__all__ if name.endswith(("Error", "Failed", "Warning", "Busy", "Mismatch"))]
+    errors = [
+        name for name in mountsea_async.__all__ if name.endswith(("Error", "Failed", "Warning", "Busy", "Mismatch"))
+    ]
     assert [name for name in errors if f"`{name}`" not in text] == []

@@ -903,7 +903,6 @@ async def test_tasks_that_somebody_else_cancels_leave_the_journal_free(world, tm
     assert len(report.succeeded) + len(report.unknown) == 20
 
 
-@pytest.mark.xfail(strict=True, reason="whoever closes the session can be cancelled itself")
 async def test_a_host_that_cancels_everything_twice_leaves_the_journal_free(world, tmp_path: Path) -> None:
     for turns in range(1, 13):
         w = await world(Behaviour(durations=Fixed(20), latency=1, faults=(Fault(Cut(after_work=True), nth=2),)))

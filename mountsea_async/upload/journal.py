@@ -168,6 +168,7 @@ class Journal:
         self._timer: asyncio.Handle | None = None
         self._again = AGAIN
         self._closed = False
+        self._letting_go: asyncio.Future[None] | None = None
 
     def __repr__(self) -> str:
         return f"Journal({str(self.path)!r})"
@@ -359,7 +360,7 @@ class Journal:
                 waiter.set_result(None)
             else:
                 waiter.set_exception(self.failure)
-        if error is None and self._waiters:
+        if error is None and self._waiters and self._letting_go is None:
             self._commit()
         elif self._durable < self._appended and self._timer is None and not self._closed:
             self._timer = self._loop.call_later(LAZY if error is None else self._again, self._commit)
@@ -386,12 +387,18 @@ class Journal:
             unwritten = {"path": str(self.path), "events": len(self._events)}
             logger.warning("journal.incomplete", exc_info=error, extra=unwritten)
         finally:
-            if self._timer is not None:
-                self._timer.cancel()
-            closing = self._loop.run_in_executor(self._thread, self._store.close)
-            self._thread.shutdown(wait=False)
             # Shielded: a cancel of this future before the thread has come to it would leave the file locked.
-            await asyncio.shield(closing)
+            await asyncio.shield(self.let_go())
+
+    def let_go(self) -> asyncio.Future[None]:
+        """Lets go of the file, written or not: the last resort of whoever can't wait. Once more does nothing."""
+        self._closed = True
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._letting_go is None:
+            self._letting_go = self._loop.run_in_executor(self._thread, self._store.close)
+            self._thread.shutdown(wait=False)
+        return self._letting_go
 
 
 def _named(entry: UploadItem) -> str:

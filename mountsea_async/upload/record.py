@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import ClientStateError, JournalError
 from ..models import UploadItem
 from .batch import Batch, EventLog, Item
-from .events import Event, ItemChanged, JournalFailed
+from .events import Event, ItemChanged, JournalFailed, SessionOpened
 from .lifecycle import ItemState, Trigger, advance
 
 if TYPE_CHECKING:
@@ -81,9 +81,17 @@ class Record:
 
     def restore(self, events: Iterable[Event]) -> None:
         """Takes in what earlier runs have written. Nobody is told again."""
+        accepted: dict[int, float] = {}
         for event in events:
             self.batch.apply(event)
             self.log.append(event)
+            match event:
+                case SessionOpened():
+                    accepted.clear()  # from one run to the next the wall clock may have been set
+                case ItemChanged(trigger=Trigger.ACCEPT):
+                    accepted[event.index] = event.at
+                case ItemChanged(trigger=Trigger.SUCCEED) if event.index in accepted:
+                    self.longest = max(self.longest or 0.0, event.at - accepted[event.index])
 
     async def durable(self) -> None:
         """Waits until everything that has happened so far would survive a kill.

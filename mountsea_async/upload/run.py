@@ -251,16 +251,22 @@ class Run:
         self._unlisten()
         self._watchdog.cancel()
         self.fanout.settle()
-        await to_the_end(self._close())
+        try:
+            await to_the_end(self._close())
+        finally:  # even where a host has cancelled that task before its first step
+            if self._journal is not None:
+                self._journal.let_go()
 
     async def _close(self) -> None:
-        await self.settling.stop()
-        await asyncio.wait([self._watchdog])
-        self._elapsed = self.record.now() - self._begun
-        self.record.emit(SessionClosed)
-        self.record.log.close()
-        if self._journal is not None:
-            await self._journal.close()
+        try:
+            await self.settling.stop()
+            await asyncio.wait([self._watchdog])
+        finally:  # a host may cancel whatever task it finds, this one too
+            self._elapsed = self.record.now() - self._begun
+            self.record.emit(SessionClosed)
+            self.record.log.close()
+            if self._journal is not None:
+                await self._journal.close()
         await asyncio.sleep(0)  # lets `on_event` hear of the last events
 
     async def _let_go_of_journal(self) -> None:
