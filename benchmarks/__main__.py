@@ -10,6 +10,7 @@ QUICK = {
     "benchmarks.import_cost": ["--repeats", "3"],
     "benchmarks.scale": ["--items", "10", "1000"],
     "benchmarks.journal": ["--quick"],
+    "benchmarks.unknowns": ["--quick"],
 }
 
 

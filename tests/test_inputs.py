@@ -240,7 +240,7 @@ async def test_a_lone_entry_is_no_batch_and_the_message_says_how_to_write_it(bat
         await collect(batch)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("batch", [None, 7, True, object()], ids=repr)
+@pytest.mark.parametrize("batch", [None, 7, True, object()], ids=["None", "a number", "a truth", "an object"])
 async def test_what_cannot_be_iterated_is_no_batch(batch: object) -> None:
     with pytest.raises(InputError, match=type(batch).__name__):
         await collect(batch)  # type: ignore[arg-type]

@@ -55,20 +55,25 @@ def stall_limit(policy: PollPolicy, ended: int, span: float) -> float:
     return max(policy.stall, _MEAN_GAPS * mean_gap)
 
 
-SETTLE_LEAST, SETTLE_MOST, SETTLE_BLIND = 15.0, 300.0, 120.0
-"""Bounds of the settle time that is derived from a batch's own uploads, and what it is before any has ended."""
+SETTLE_LEAST, SETTLE_MOST = 15.0, 300.0
+"""Bounds of the settle time that is derived from a batch's own uploads; the second is taken before any has ended."""
+FEW = 5
+"""So few uploads tell little of how long the slowest may take."""
 
 
-def settle_limit(setting: float | None, longest: float | None) -> float:
+def settle_limit(setting: float | None, longest: float | None, ended: int) -> float:
     """Seconds after which a clip that hasn't appeared isn't expected any more.
 
     Args:
         setting: `ClientConfig.settle`; None derives it.
         longest: Seconds that the slowest upload of the batch has taken so far, waiting for its turn included.
+        ended: How many have ended with a clip.
     """
     if setting is not None:
         return setting
-    return SETTLE_BLIND if longest is None else min(SETTLE_MOST, max(SETTLE_LEAST, 2 * longest + 10))
+    if longest is None:
+        return SETTLE_MOST
+    return min(SETTLE_MOST, max(SETTLE_LEAST, (4 if ended < FEW else 2) * longest + 10))
 
 
 def outage_delay(policy: RetryPolicy, outages: int, uniform: float) -> float:

@@ -79,7 +79,7 @@ class Settling:
         self._deadline_at = deadline_at
         self._holes: dict[Item, float] = {}
         self._quiet_since: dict[Item, float] = {}
-        self._limit = settle_limit(config.settle, None)
+        self._limit = settle_limit(config.settle, None, 0)
         self._tending: asyncio.Task[None] | None = None
         self._one_at_a_time = asyncio.Lock()
         self._checked, self._checked_at = -1, 0.0
@@ -165,7 +165,8 @@ class Settling:
             if item.state is ItemState.SUBMITTED:
                 first = min(first, item.since)
                 slowest = max(slowest or 0.0, self._record.age(item))
-        self._limit = settle_limit(self._config.settle, slowest)
+        ended = self._batch.counts[ItemState.SUCCEEDED]
+        self._limit = settle_limit(self._config.settle, slowest, ended)
         return first
 
     def _let_go(self) -> None:

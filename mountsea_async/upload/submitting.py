@@ -151,8 +151,9 @@ class Submitter:
         self._record.change(item, Trigger.LOSE, error=error)
         self._stop_if_it_concerns_all(error)
         if self._lost_since is None:
-            self._lost_since = self._record.now()
-        self._lost += began >= self._lost_since
+            self._lost_since, self._lost = self._record.now(), 1
+        else:
+            self._lost += began > self._lost_since
         if self._lost >= LOST_IN_A_ROW:
             self._owner.stop("no_answers", error)
         self.on_hole(item)

@@ -19,6 +19,8 @@ from .runs import bound
 from .world import Run, World
 
 _SHOWN = 160
+_PAUSE = 150.0
+"""Seconds for which a "too many requests" may keep everybody from asking, and a little more."""
 _LOOKED = 20.0
 """Seconds by which the last look at the list may lie before an item settled."""
 
@@ -101,8 +103,8 @@ def _looked_by(world: World, run: Run) -> float:
     """When a run must have read the list for the last time: without a journal nobody looks again, if it couldn't."""
     if world.plan.journal:
         return run.ended
-    quiet = world.calm_since is not None and world.calm_since < run.ended - 60
-    return run.ended - 60 if quiet else world.began
+    quiet = world.calm_since is not None and world.calm_since < run.ended - _PAUSE
+    return run.ended - _PAUSE if quiet else world.began
 
 
 def _never_wrong(world: World) -> Iterator[str]:
