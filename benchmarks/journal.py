@@ -27,8 +27,9 @@ from benchmarks.setting import filesystem, median, show, spread
 from mountsea_async import MountseaClient
 from mountsea_async.testing import Behaviour, Emulator, Uniform
 from mountsea_async.upload.events import ItemChanged
-from mountsea_async.upload.journal import Binding, Journal
+from mountsea_async.upload.journal import Journal
 from mountsea_async.upload.lifecycle import ItemState, Trigger
+from mountsea_async.upload.past import Binding
 
 LATENCY = 0.02
 """Seconds before each of the emulator's answers."""

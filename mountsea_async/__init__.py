@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from .client import DEFAULT_BASE_URL as DEFAULT_BASE_URL
     from .client import MountseaClient as MountseaClient
     from .config import MAX_IN_FLIGHT as MAX_IN_FLIGHT
     from .config import ClientConfig as ClientConfig
     from .config import PollPolicy as PollPolicy
     from .config import RetryPolicy as RetryPolicy
     from .config import Timeouts as Timeouts
+    from .environment import DEFAULT_BASE_URL as DEFAULT_BASE_URL
     from .errors import AbandonedError as AbandonedError
     from .errors import APIError as APIError
     from .errors import AuthenticationError as AuthenticationError
@@ -70,9 +70,9 @@ if TYPE_CHECKING:
     from .upload.events import SessionOpened as SessionOpened
     from .upload.events import SubmitsStopped as SubmitsStopped
     from .upload.inputs import DuplicateURLWarning as DuplicateURLWarning
-    from .upload.journal import read_journal as read_journal
     from .upload.lifecycle import ItemState as ItemState
     from .upload.lifecycle import Trigger as Trigger
+    from .upload.past import read_journal as read_journal
     from .upload.reconcile import Reconciliation as Reconciliation
     from .upload.report import BatchFailed as BatchFailed
     from .upload.report import BatchReport as BatchReport
@@ -83,8 +83,9 @@ if TYPE_CHECKING:
     from .wire.pacing import Pace as Pace
 
 _HOMES = {
-    "client": ("DEFAULT_BASE_URL", "MountseaClient"),
+    "client": ("MountseaClient",),
     "config": ("MAX_IN_FLIGHT", "ClientConfig", "PollPolicy", "RetryPolicy", "Timeouts"),
+    "environment": ("DEFAULT_BASE_URL",),
     "errors": (
         "AbandonedError",
         "APIError",
@@ -132,7 +133,7 @@ _HOMES = {
         "SessionOpened",
         "SubmitsStopped",
     ),
-    "upload.journal": ("read_journal",),
+    "upload.past": ("read_journal",),
     "upload.lifecycle": ("ItemState", "Trigger"),
     "upload.reconcile": ("Reconciliation",),
     "upload.report": ("BatchFailed", "BatchReport", "ItemReport", "Stats"),

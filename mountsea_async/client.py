@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import os
 import random
 from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
-from urllib.parse import urlsplit
 
-from . import redact
 from .config import MAX_IN_FLIGHT, ClientConfig
+from .environment import checked_base_url, checked_key
 from .errors import ClientStateError, ConfigurationError, InputError
 from .models import Clip, Task
 from .upload.events import Event
@@ -30,9 +28,7 @@ from .wire.transport import Transport, pool_limit
 if TYPE_CHECKING:
     import aiohttp
 
-__all__ = ["DEFAULT_BASE_URL", "MountseaClient"]
-
-DEFAULT_BASE_URL = "https://api.mountsea.ai"
+__all__ = ["MountseaClient"]
 
 
 class MountseaClient:
@@ -64,8 +60,8 @@ class MountseaClient:
         pace: Pace | None = None,
     ) -> None:
         self._config = config or ClientConfig()
-        self._api_key = _checked_key(api_key)
-        self._base_url = _checked_base_url(base_url, allow_http=self._config.allow_http)
+        self._api_key = checked_key(api_key)
+        self._base_url = checked_base_url(base_url, allow_http=self._config.allow_http)
         self._http = http
         self._rng = random.Random()  # noqa: S311 - jitter
         self._pace = pace
@@ -365,61 +361,3 @@ def _journal_settings(
         if wanted:
             raise ConfigurationError(f"{name}=True speaks of an earlier run: give its journal=, or leave it out")
     return None
-
-
-def _checked_key(api_key: str | None) -> str:
-    """Never shows the key in what it raises."""
-    source = "api_key"
-    if api_key is None:
-        api_key, source = os.environ.get("MOUNTSEA_API_KEY"), "MOUNTSEA_API_KEY"
-        if api_key is None:
-            raise ConfigurationError(
-                "no API key: set the environment variable MOUNTSEA_API_KEY, or give MountseaClient(api_key=...)"
-            )
-    if not isinstance(api_key, str):
-        raise ConfigurationError(f"{source} is a {type(api_key).__name__}: give the key as a string")
-    if not api_key.strip():
-        raise ConfigurationError(f"{source} is empty: give the key that Mountsea has issued")
-    for position, character in enumerate(api_key):
-        if not 0x21 <= ord(character) <= 0x7E:
-            what = {"\n": "a newline", "\r": "a carriage return", " ": "a space", "\t": "a tab"}.get(
-                character, "a character that no header can hold"
-            )
-            raise ConfigurationError(f"{source} holds {what} at position {position} of {len(api_key)}: take it out")
-    return api_key
-
-
-def _checked_base_url(base_url: str | None, *, allow_http: bool) -> str:
-    name = "base_url="
-    if base_url is None:
-        base_url, name = os.environ.get("MOUNTSEA_BASE_URL") or DEFAULT_BASE_URL, "MOUNTSEA_BASE_URL="
-    shown = redact.shown_url(base_url) if isinstance(base_url, str) else base_url
-    example = f"give an address such as {DEFAULT_BASE_URL}"
-    try:
-        parts = urlsplit(base_url)
-        host, _ = parts.hostname, parts.port
-    except (ValueError, AttributeError, TypeError):
-        raise ConfigurationError(f"{name}{shown!r} is no URL: {example}") from None
-    if not isinstance(base_url, str) or parts.scheme not in ("http", "https") or not host:
-        raise ConfigurationError(f"{name}{shown!r} is no http(s) URL: {example}")
-    if (
-        parts.query
-        or parts.fragment
-        or parts.username
-        or parts.password
-        or not base_url.isprintable()
-        or " " in base_url
-    ):
-        raise ConfigurationError(f"{name}{shown!r} holds more than host and path: {example}")
-    if parts.scheme == "http" and not allow_http and not _is_loopback(host):
-        raise ConfigurationError(
-            f"{name}{shown!r}: the key would travel unencrypted; use https, or ClientConfig(allow_http=True)"
-        )
-    return base_url.rstrip("/")
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -22,7 +22,8 @@ from mountsea_async import (
 )
 from mountsea_async.testing import Behaviour, Fault, Fixed, Outcome
 from mountsea_async.upload.events import Event, Paused
-from mountsea_async.upload.journal import Binding, Journal, inputs_hash
+from mountsea_async.upload.journal import Journal
+from mountsea_async.upload.past import Binding, inputs_hash
 from mountsea_async.upload.store import Store, reading
 
 BOUND = 20.0

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from .. import BatchReport, ConfigurationError, JournalError, UploadItem, read_journal
 from ..redact import shown_url
-from ..upload.journal import inputs_hash
+from ..upload.past import inputs_hash
 from .summary import unfinished
 from .wording import go_on_command
 

@@ -1,37 +1,29 @@
 """The journal of a batch as the event loop sees it: what is appended is durable once `flush` has returned.
 
 Groups are formed here, on the loop: everything that is appended while one commit runs goes into the next. The file is
-`store.py`'s, the form of the rows `codec.py`'s; neither runs on the loop.
+`store.py`'s, the form of the rows `codec.py`'s, and whose a journal is says `past.py`. No file is touched on the loop.
 """
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import json
 import logging
-import os
-import secrets
-import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeVar
 
 import attrs
 
-from ..errors import InputProblem, JournalError, JournalMismatch
+from ..errors import JournalError, JournalMismatch
 from ..models import UploadItem
-from ..redact import shown_url
 from . import codec
-from .batch import Batch
 from .events import Event
-from .inputs import check_journal, refused
-from .report import BatchReport
-from .store import EntryRow, EventRow, Header, Store, reading
+from .past import Binding, Past, check_binding, check_inputs, entry_of, header_of, inputs_hash, rows_of
+from .store import EntryRow, EventRow, Header, Store
 from .unbroken import to_the_end
 
-__all__ = ["Binding", "Journal", "Past", "inputs_hash", "read_journal"]
+__all__ = ["Journal"]
 
 logger = logging.getLogger("mountsea_async")
 
@@ -41,107 +33,6 @@ LAZY = 0.1
 """Seconds after which a commit begins though nobody waits for it."""
 AGAIN, AGAIN_CAP = 0.5, 30.0
 """Seconds after which a failed commit is tried again; doubled from time to time, up to the second."""
-
-
-@attrs.frozen
-class Binding:
-    """What ties a journal to a client.
-
-    Attributes:
-        base_url: Where the service is.
-        fingerprint: Makes a fingerprint of the key from a salt; the key itself is never written.
-        accept_new_key: Whether another key, or another base URL, may go on with the journal.
-    """
-
-    base_url: str
-    fingerprint: Callable[[str], str]
-    accept_new_key: bool = False
-
-
-Entry: TypeAlias = tuple[UploadItem, int | None, int | None]
-
-
-@attrs.frozen
-class Past:
-    """What a journal holds: nothing but the inputs where it is new.
-
-    Attributes:
-        entries: The inputs; each with the index of the earlier one whose upload it shares, if it does, and of the one
-            that it was handed in again for.
-        events: What happened in earlier runs.
-    """
-
-    entries: tuple[Entry, ...] = ()
-    events: tuple[Event, ...] = ()
-
-    def put_into(self, batch: Batch) -> None:
-        """Hands the entries to an empty batch; the events are to be applied afterwards."""
-        for entry, *indexes in self.entries:
-            original, replaced = (None if index is None else batch.items[index] for index in indexes)
-            batch.put(entry, original, replaces=replaced)
-
-
-def inputs_hash(entries: Iterable[UploadItem]) -> str:
-    """What two lists of entries have in common if and only if they name the same uploads in the same order.
-
-    An entry is known by its `key` where it has one, so a URL that was signed anew may take its place.
-    """
-    digest = hashlib.sha256()
-    for entry in entries:
-        name = f"url {entry.audio_url}" if entry.key is None else f"key {entry.key}"
-        text = name.encode("utf-8", "surrogatepass")
-        digest.update(b"%d:" % len(text))
-        digest.update(text)
-    return digest.hexdigest()
-
-
-def _entry_of(row: EntryRow) -> Entry:
-    entry = UploadItem(row.audio_url, row.key, json.loads(row.metadata) if row.metadata else {})
-    return entry, row.duplicate_of, row.replaces
-
-
-def _rows_of(entries: Sequence[UploadItem], *, keep_duplicates: bool) -> tuple[EntryRow, ...]:
-    """Entries as the journal keeps them.
-
-    Raises:
-        InputError: Metadata of theirs can't be written as JSON; names each.
-    """
-    first: dict[str, int] = {}
-    rows: list[EntryRow] = []
-    problems: list[InputProblem] = []
-    for index, entry in enumerate(entries):
-        original = index if keep_duplicates else first.setdefault(entry.audio_url, index)
-        try:
-            metadata = json.dumps(dict(entry.metadata), allow_nan=False) if entry.metadata else ""
-        except (TypeError, ValueError) as error:
-            words = f"its metadata can't be written to a journal ({error}): use what JSON can hold"
-            problems.append(InputProblem(index, shown_url(entry.audio_url), words))
-            continue
-        rows.append(EntryRow(index, entry.key, entry.audio_url, metadata, None if original == index else original))
-    if problems:
-        raise refused(problems, len(entries))
-    return tuple(rows)
-
-
-def read_journal(journal: str | os.PathLike[str]) -> BatchReport:
-    """What a journal holds, as the report of its batch as it stands; also while a batch is running on it.
-
-    Reads a file: in asyncio code call it with `asyncio.to_thread`.
-
-    Args:
-        journal: The path.
-
-    Raises:
-        JournalMismatch: It is no journal, or that of a newer version.
-        JournalError: It doesn't exist or can't be read.
-    """
-    path = check_journal(journal)
-    batch = Batch()
-    with reading(path) as snapshot:
-        Past(tuple(map(_entry_of, snapshot.entries()))).put_into(batch)
-        for row in snapshot.events():
-            batch.apply(codec.decode(row, str(path)))
-    return batch.report()
 
 
 class Journal:
@@ -199,7 +90,7 @@ class Journal:
             JournalMismatch: It belongs to other inputs, another key, or is no journal of this version.
             JournalError: It can't be read or written.
         """
-        rows = _rows_of(entries or (), keep_duplicates=keep_duplicates)
+        rows = rows_of(entries or (), keep_duplicates=keep_duplicates)
         journal = cls(path)
         try:
             await journal._call(journal._store.open)
@@ -216,26 +107,16 @@ class Journal:
 
     async def _begin(self, binding: Binding, entries: Sequence[UploadItem] | None, rows: Sequence[EntryRow]) -> Past:
         hashed = None if entries is None else inputs_hash(entries)
-        await self._call(self._store.create, self._header(binding, hashed), rows)
+        await self._call(self._store.create, header_of(binding, hashed), rows)
         return Past(tuple((entry, row.duplicate_of, None) for entry, row in zip(entries or (), rows, strict=True)))
 
-    def _header(self, binding: Binding, hashed: str | None) -> Header:
-        salt = secrets.token_hex(16)
-        return Header(
-            inputs_hash=hashed,
-            salt=salt,
-            fingerprint=binding.fingerprint(salt),
-            base_url=binding.base_url,
-            made_at=time.time(),
-        )
-
     async def _go_on(self, header: Header, binding: Binding, entries: Sequence[UploadItem] | None) -> Past:
-        known = await self._call(lambda: tuple(map(_entry_of, self._store.entries())))
-        self._check(header, binding)
+        known = await self._call(lambda: tuple(map(entry_of, self._store.entries())))
+        check_binding(self.path, header, binding)
         if entries is not None:
-            self._check_inputs(header, [entry for entry, *_ in known], entries)
+            check_inputs(self.path, header, [entry for entry, *_ in known], entries)
         if binding.fingerprint(header.salt) != header.fingerprint or binding.base_url != header.base_url:
-            await self._call(self._store.commit, (), (), self._header(binding, header.inputs_hash))
+            await self._call(self._store.commit, (), (), header_of(binding, header.inputs_hash))
         if entries is not None:
             await self._sign_anew([entry for entry, *_ in known], entries)
             known = tuple(
@@ -249,33 +130,6 @@ class Journal:
             raise JournalMismatch(
                 f"journal {self.path} holds nothing to upload: name that of a batch", path=str(self.path)
             )
-
-    def _check(self, header: Header, binding: Binding) -> None:
-        if binding.accept_new_key:
-            return
-        way_out = "use the same, or accept_new_key=True if the batch is to go on with the new one"
-        if binding.base_url != header.base_url:
-            raise JournalMismatch(
-                f"journal {self.path} belongs to the service at {header.base_url}, not {binding.base_url}: {way_out}",
-                path=str(self.path),
-            )
-        if binding.fingerprint(header.salt) != header.fingerprint:
-            raise JournalMismatch(f"journal {self.path} belongs to another API key: {way_out}", path=str(self.path))
-
-    def _check_inputs(self, header: Header, known: Sequence[UploadItem], entries: Sequence[UploadItem]) -> None:
-        if header.inputs_hash == inputs_hash(entries) and len(known) == len(entries):
-            return
-        way_out = "go on with the same URLs in the same order (resume_batch takes them from the journal), or name "
-        way_out += "another journal for another batch"
-        if header.inputs_hash is None:
-            what = "is that of an upload session, whose URLs came one by one"
-        elif len(known) != len(entries):
-            what = f"holds a batch of {len(known)} entries, not {len(entries)}"
-        else:
-            pairs = enumerate(zip(known, entries, strict=True))
-            index = next((i for i, (old, new) in pairs if inputs_hash([old]) != inputs_hash([new])), 0)
-            what = f"holds other inputs: entry {index} is {_named(known[index])}, not {_named(entries[index])}"
-        raise JournalMismatch(f"journal {self.path} {what}: {way_out}", path=str(self.path))
 
     async def _sign_anew(self, known: Sequence[UploadItem], entries: Sequence[UploadItem]) -> None:
         """Takes over URLs that were signed anew; their entries are known by their keys."""
@@ -294,11 +148,11 @@ class Journal:
         Raises:
             InputError: Their metadata can't be written as JSON; names each.
         """
-        _rows_of(entries, keep_duplicates=True)
+        rows_of(entries, keep_duplicates=True)
 
     def add(self, entry: UploadItem, index: int, duplicate_of: int | None, replaces: int | None) -> None:
         """Takes in an entry that joins the batch while it runs, and that `check` has let pass."""
-        (row,) = _rows_of([entry], keep_duplicates=True)
+        (row,) = rows_of([entry], keep_duplicates=True)
         self._entries.append(attrs.evolve(row, index=index, duplicate_of=duplicate_of, replaces=replaces))
         self._note()
 
@@ -399,7 +253,3 @@ class Journal:
             self._letting_go = self._loop.run_in_executor(self._thread, self._store.close)
             self._thread.shutdown(wait=False)
         return self._letting_go
-
-
-def _named(entry: UploadItem) -> str:
-    return repr(shown_url(entry.audio_url)) if entry.key is None else f"key {entry.key!r}"

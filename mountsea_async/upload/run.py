@@ -27,7 +27,8 @@ from .settling import OnUnknown, Settling
 from .unbroken import to_the_end
 
 if TYPE_CHECKING:
-    from .journal import Journal, Past
+    from .journal import Journal
+    from .past import Past
 
 __all__ = ["JournalSettings", "Plan", "Run"]
 
@@ -126,7 +127,8 @@ class Run:
         if settings is None:
             return None
         # Most batches keep no journal, and sqlite3 takes a while to import.
-        from .journal import Binding, Journal  # noqa: PLC0415
+        from .journal import Journal  # noqa: PLC0415
+        from .past import Binding  # noqa: PLC0415
 
         binding = Binding(self._caller.base_url, self._caller.fingerprint, settings.accept_new_key)
         self._journal, past = await Journal.open(

@@ -15,7 +15,7 @@ from typing import Any
 import attrs
 
 from mountsea_async import BatchReport, MountseaClient, MountseaError
-from mountsea_async.upload.journal import read_journal
+from mountsea_async.upload.past import read_journal
 
 from . import naive
 from .net import CLEAR
