@@ -419,3 +419,11 @@ async def test_a_pace_in_use_in_one_loop_is_refused_in_another() -> None:
 
     await asyncio.get_running_loop().run_in_executor(None, elsewhere)
     await use()
+
+
+async def test_a_refusal_long_after_the_last_one_is_the_first_again() -> None:
+    pace = pace_of(1)
+    pace.refused(1.0, now())
+    await asyncio.sleep(1000)
+    pace.refused(1.0, now())
+    assert pace.refused_for() == 0

@@ -33,6 +33,7 @@ class Item:
         open_requests: Requests for it of which a clip may come, or may have come.
         since: The event with which the first of them was about to be sent.
         until: The event with which they settled.
+        before: The same, before the request that is under way.
     """
 
     index: int
@@ -56,6 +57,7 @@ class Item:
     open_requests: int = 0
     since: int = -1
     until: int | None = None
+    before: int | None = None
 
     @property
     def upload(self) -> bool:
@@ -279,9 +281,10 @@ class Batch:
                 if not item.open_requests:
                     item.since = event.seq
                 item.open_requests += 1
-                item.until = None
+                item.before, item.until = item.until, None
             case Trigger.RELEASE | Trigger.REJECT:
                 item.open_requests -= 1
+                item.until = item.before
             case Trigger.SUCCEED:
                 item.reason = None
             case Trigger.RESUME:

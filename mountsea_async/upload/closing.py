@@ -37,7 +37,7 @@ async def watch(fanout: Fanout, config: ClientConfig, deadline_at: float | None)
         if not fanout.batch.unfinished:
             record.last_life = now
         span = record.last_end - record.first_submit
-        end_at = record.last_life + stall_limit(config.poll, fanout.batch.uploads_ended, span)
+        end_at = record.last_life + stall_limit(config.poll, fanout.batch.uploads_ended - record.ended_before, span)
         reason = "rate_limited" if fanout.refused() else fanout.outage or "stalled"
         if fanout.key_refused_since is not None and fanout.key_refused_since + REFUSED_PATIENCE < end_at:
             end_at, reason = fanout.key_refused_since + REFUSED_PATIENCE, "unauthorized"

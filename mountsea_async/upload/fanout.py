@@ -1,7 +1,7 @@
 """The items on their way: one coroutine an item submits it under the semaphore and then polls its task.
 
 Owns every item task and ends every one of them. What it does not know: where the session came from, which is
-`session.py`'s, deadlines, which are `closing.py`'s, and what the session's list says, which is `settling.py`'s.
+`run.py`'s, deadlines, which are `closing.py`'s, and what the session's list says, which is `settling.py`'s.
 """
 
 from __future__ import annotations

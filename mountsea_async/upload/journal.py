@@ -19,7 +19,19 @@ from ..errors import JournalError, JournalMismatch
 from ..models import UploadItem
 from . import codec
 from .events import Event
-from .past import Binding, Past, check_binding, check_inputs, entry_of, header_of, inputs_hash, rows_of
+from .past import (
+    Binding,
+    Entry,
+    Past,
+    check_binding,
+    check_inputs,
+    entry_of,
+    events_of,
+    header_of,
+    inputs_hash,
+    rows_of,
+    undamaged,
+)
 from .store import EntryRow, EventRow, Header, Store
 from .unbroken import to_the_end
 
@@ -31,6 +43,8 @@ T = TypeVar("T")
 
 LAZY = 0.1
 """Seconds after which a commit begins though nobody waits for it."""
+PATIENCE = 10.0
+"""Seconds for which the end of a run waits for the disk, at most."""
 AGAIN, AGAIN_CAP = 0.5, 30.0
 """Seconds after which a failed commit is tried again; doubled from time to time, up to the second."""
 
@@ -111,7 +125,7 @@ class Journal:
         return Past(tuple((entry, row.duplicate_of, None) for entry, row in zip(entries or (), rows, strict=True)))
 
     async def _go_on(self, header: Header, binding: Binding, entries: Sequence[UploadItem] | None) -> Past:
-        known = await self._call(lambda: tuple(map(entry_of, self._store.entries())))
+        known = await self._call(self._read_entries)
         check_binding(self.path, header, binding)
         if entries is not None:
             check_inputs(self.path, header, [entry for entry, *_ in known], entries)
@@ -122,8 +136,14 @@ class Journal:
             known = tuple(
                 (new, original, replaced) for new, (_, original, replaced) in zip(entries, known, strict=True)
             )
-        path = str(self.path)
-        return Past(known, await self._call(lambda: tuple(codec.decode(row, path) for row in self._store.events())))
+        return Past(known, await self._call(self._read_events))
+
+    def _read_entries(self) -> tuple[Entry, ...]:
+        with undamaged(self.path):
+            return tuple(map(entry_of, self._store.entries()))
+
+    def _read_events(self) -> tuple[Event, ...]:
+        return tuple(events_of(self._store.events(), self.path))
 
     def _expect(self, past: Past, *, must_exist: bool) -> None:
         if must_exist and not past.entries:
@@ -236,13 +256,25 @@ class Journal:
         self.on_failure = lambda error: None  # by now the report alone can tell
         try:
             if self._durable < self._appended:
-                await self._wait()
+                await self._wait_a_while()
         except JournalError as error:
             unwritten = {"path": str(self.path), "events": len(self._events)}
             logger.warning("journal.incomplete", exc_info=error, extra=unwritten)
         finally:
-            # Shielded: a cancel of this future before the thread has come to it would leave the file locked.
-            await asyncio.shield(self.let_go())
+            # Never cancelled: before the thread has come to it that would leave the file locked.
+            await asyncio.wait([self.let_go()], timeout=PATIENCE)
+
+    async def _wait_a_while(self) -> None:
+        """Waits for the last commit, but not for ever: a disk may hang without failing."""
+        last = self._loop.create_task(self._wait())
+        try:
+            await asyncio.wait([last], timeout=PATIENCE)
+        finally:
+            if not last.done():
+                last.cancel()
+                self.failure = JournalError(f"journal {self.path}: its disk doesn't answer", path=str(self.path))
+        if last.done():
+            last.result()
 
     def let_go(self) -> asyncio.Future[None]:
         """Lets go of the file, written or not: the last resort of whoever can't wait. Once more does nothing."""

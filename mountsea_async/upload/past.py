@@ -10,21 +10,23 @@ import json
 import os
 import secrets
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeAlias
 
 import attrs
 
-from ..errors import InputProblem, JournalMismatch
+from ..errors import InputProblem, JournalError, JournalMismatch, MountseaError
 from ..models import UploadItem
 from ..redact import shown_url
 from . import codec
 from .batch import Batch
 from .events import Event
 from .inputs import check_journal, refused
+from .lifecycle import IllegalTransition
 from .report import BatchReport
-from .store import EntryRow, Header, reading
+from .store import EntryRow, EventRow, Header, reading
 
 __all__ = [
     "Binding",
@@ -33,10 +35,12 @@ __all__ = [
     "check_binding",
     "check_inputs",
     "entry_of",
+    "events_of",
     "header_of",
     "inputs_hash",
     "read_journal",
     "rows_of",
+    "undamaged",
 ]
 
 
@@ -135,11 +139,34 @@ def read_journal(journal: str | os.PathLike[str]) -> BatchReport:
     """
     path = check_journal(journal)
     batch = Batch()
-    with reading(path) as snapshot:
+    with reading(path) as snapshot, undamaged(path):
         Past(tuple(map(entry_of, snapshot.entries()))).put_into(batch)
-        for row in snapshot.events():
-            batch.apply(codec.decode(row, str(path)))
+        for event in events_of(snapshot.events(), path):
+            batch.apply(event)
     return batch.report()
+
+
+def events_of(rows: Iterable[EventRow], path: Path) -> Iterator[Event]:
+    """The events of a journal, none of them missing.
+
+    Raises:
+        JournalError: One is, or can't be read.
+    """
+    for seq, row in enumerate(rows):
+        if row.seq != seq:
+            raise JournalError(f"journal {path} is damaged: event {seq} is missing", path=str(path))
+        yield codec.decode(row, str(path))
+
+
+@contextmanager
+def undamaged(path: Path) -> Iterator[None]:
+    """Turns what a damaged journal leads to into an error that says so."""
+    try:
+        yield
+    except MountseaError:
+        raise
+    except (IllegalTransition, LookupError, ValueError, TypeError) as error:
+        raise JournalError(f"journal {path} is damaged: {error}", path=str(path)) from error
 
 
 def header_of(binding: Binding, hashed: str | None) -> Header:

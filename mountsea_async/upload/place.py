@@ -24,6 +24,10 @@ if sys.platform == "win32":
         except PermissionError:
             return False
         return True
+
+    def free_lock(descriptor: int) -> None:
+        """Lets go of a lock."""
+        os.close(descriptor)
 else:
     import fcntl
 
@@ -34,8 +38,23 @@ else:
             return False
         return True
 
+    def free_lock(descriptor: int) -> None:
+        """Lets go of a lock: of all that hold it, a process that was forked meanwhile included."""
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
+        os.close(descriptor)
 
-__all__ = ["beside", "blaming", "check_place", "identity", "make_private", "reason_name", "resolved", "take_lock"]
+
+__all__ = [
+    "beside",
+    "blaming",
+    "check_place",
+    "free_lock",
+    "identity",
+    "make_private",
+    "reason_name",
+    "resolved",
+    "take_lock",
+]
 
 _WAYS_OUT: Final = {
     "SQLITE_FULL": "make room on its disk",

@@ -32,6 +32,7 @@ _BECAUSE = {
     "cancelled": "the upload was cancelled",
     "interrupted": "the process that sent it ended first",
     "journal": "the journal can't be written",
+    "rejected": "the service turned it away",
 }
 _PENDING: dict[str, type[TaskPendingError]] = {
     "deadline": DeadlineError,

@@ -21,12 +21,13 @@ from .lifecycle import ItemState, Trigger, advance
 if TYPE_CHECKING:
     from .journal import Journal
 
-__all__ = ["Record"]
+__all__ = ["MAY_STILL_LAND", "Record"]
 
 logger = logging.getLogger("mountsea_async")
 
 
-_MAY_STILL_LAND = frozenset({ItemState.UNKNOWN, ItemState.FAILED, ItemState.TIMED_OUT})
+MAY_STILL_LAND = frozenset({ItemState.UNKNOWN, ItemState.FAILED, ItemState.TIMED_OUT})
+"""Ends after which a clip may appear all the same."""
 _SIGNS_OF_LIFE = frozenset(
     {Trigger.ACCEPT, Trigger.REJECT, Trigger.SUCCEED, Trigger.BLANK, Trigger.FAIL, Trigger.TIME_OUT}
 )
@@ -45,6 +46,7 @@ class Record:
         began: Loop time at which this run began.
         longest: Seconds that the slowest upload has taken so far, from its acceptance to its end; None before any.
         first_submit: Loop time at which the items that are in flight began.
+        ended_before: How many uploads had ended by then.
         last_end: Loop time at which one ended last.
         last_life: Loop time of the service's last sign of life: it accepted an item, turned it away or ended it.
     """
@@ -58,6 +60,7 @@ class Record:
         self._blamed = self._journal_failed = False
         self._waiting_since: dict[Item, float] = {}
         self.longest: float | None = None
+        self.ended_before = 0
         self.batch = Batch()
         self.log = EventLog()
         self.began = self.first_submit = self.last_end = self.last_life = self.now()
@@ -72,12 +75,13 @@ class Record:
             raise ClientStateError("the session was opened in another event loop: use it there, or open one here")
 
     def age(self, item: Item) -> float:
-        """Seconds since an item was accepted. Across runs the wall clock tells, so it may be anything."""
-        return self.now() + self._wall - (item.submitted_at or 0.0)
+        """Seconds since an item was accepted, or since this run began: from run to run the wall clock may be set."""
+        return self.now() - max((item.submitted_at or 0.0) - self._wall, self.began)
 
     def wake_up(self) -> None:
         """The first of new items begins: silence is counted from here."""
         self.first_submit = self.last_life = self.now()
+        self.ended_before = self.batch.uploads_ended
 
     def restore(self, events: Iterable[Event]) -> None:
         """Takes in what earlier runs have written. Nobody is told again."""
@@ -158,7 +162,7 @@ class Record:
             self.last_end = self.now()
             if trigger is Trigger.SUCCEED and item.submitted_at is not None:
                 self.longest = max(self.longest or 0.0, self.age(item))
-            if item.state in _MAY_STILL_LAND:
+            if item.state in MAY_STILL_LAND:
                 self._waiting_since[item] = self.now()
         if trigger in _SIGNS_OF_LIFE:
             self.last_life = self.now()

@@ -111,8 +111,7 @@ class Run:
             past = await self._open_journal(inputs)
             self.record = record = Record(self._plan.on_event, self._journal)
             if past is not None:
-                past.put_into(record.batch)
-                record.restore(past.events)
+                self._restore(past)
             refused = record.batch.stopped
             await self._open_session(record.batch)
             await self._go_on(resumed=past is not None, refused=refused)
@@ -121,6 +120,14 @@ class Run:
             await self._let_go_of_journal()
             raise
         self._watchdog = self._watch()
+
+    def _restore(self, past: Past) -> None:
+        from .past import undamaged  # noqa: PLC0415 - as below
+
+        settings = self._plan.journal
+        with undamaged(settings.path if settings is not None else Path()):
+            past.put_into(self.record.batch)
+            self.record.restore(past.events)
 
     async def _open_journal(self, inputs: Sequence[UploadItem] | None) -> Past | None:
         settings = self._plan.journal

@@ -157,7 +157,7 @@ class UploadSession:
         try:
             if error is None:
                 await run.finish()
-        except asyncio.CancelledError:
+        except BaseException:
             await run.wind_down()
             raise
         else:

@@ -25,6 +25,7 @@ from .events import ClipsListed, ItemSettled, Reconciled
 from .fanout import Fanout
 from .lifecycle import ItemState, Trigger
 from .polling import settle_limit
+from .record import MAY_STILL_LAND
 
 __all__ = ["OnUnknown", "Settling"]
 
@@ -41,13 +42,12 @@ RESUBMITS = 3
 """An item is sent again at most so often."""
 _FIRST_LOOK, _LOOK = 2.0, 15.0
 """Seconds between two looks at the list while holes are open: the first, and at most."""
-LAG = 30.0
-"""Seconds that the list may lag behind the items' own tasks in the final check."""
 _CLOSE_LOOK = 5.0
 """The same in the final check, where somebody waits for it."""
+LAG = 30.0
+"""Seconds that the list may lag behind the items' own tasks in the final check."""
 _FRESH = 1.0
 """Seconds for which a check need not be repeated if nothing has ended since."""
-_MAY_STILL_LAND = (ItemState.UNKNOWN, ItemState.FAILED, ItemState.TIMED_OUT)
 
 
 class Settling:
@@ -144,7 +144,7 @@ class Settling:
         now, first_pending = self._record.now(), self._measure()
         attribution = self._batch.verdict()[1]
         for item in tuple(self._batch.uploads()):
-            if item.state not in _MAY_STILL_LAND or not item.open_requests or item.until is not None:
+            if item.state not in MAY_STILL_LAND or not item.open_requests or item.until is not None:
                 self._holes.pop(item, None)
                 continue
             if first_pending < item.last:
@@ -238,14 +238,16 @@ class Settling:
         attribution = self._batch.verdict()[1]
         for index in (*attribution.inferred, *attribution.candidates)[:ASKED_AGAIN]:
             item = self._batch.items[index]
-            if item.task_id is None or item in self._asked or item.state not in _MAY_STILL_LAND:
+            if item.task_id is None or item in self._asked or item.state not in MAY_STILL_LAND:
                 continue
-            with suppress(MountseaError):
+            self._asked.add(item)
+            try:
                 task = await self._caller.glance(item.task_id, self._fanout.asks)
-                self._asked.add(item)
-                if task.status == TaskStatus.SUCCESS and task.clip is not None and item.state in _MAY_STILL_LAND:
-                    logger.warning("task.changed_its_end", extra={"task_id": item.task_id, "was": item.state.value})
-                    self._record.change(item, Trigger.SUCCEED, clip=task.clip)
+            except MountseaError:
+                return  # whoever doesn't answer once isn't waited for a hundred times
+            if task.status == TaskStatus.SUCCESS and task.clip is not None and item.state in MAY_STILL_LAND:
+                logger.warning("task.changed_its_end", extra={"task_id": item.task_id, "was": item.state.value})
+                self._record.change(item, Trigger.SUCCEED, clip=task.clip)
 
     def _tell(self) -> None:
         verdict = self._batch.verdict()[0]

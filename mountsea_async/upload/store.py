@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import os
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -18,7 +17,7 @@ import attrs
 
 from ..errors import JournalError, JournalMismatch
 from . import tables
-from .place import beside, blaming, check_place, identity, make_private, reason_name, resolved, take_lock
+from .place import beside, blaming, check_place, free_lock, identity, make_private, reason_name, resolved, take_lock
 from .tables import VERSION, EntryRow, EventRow, Header
 
 __all__ = ["VERSION", "EntryRow", "EventRow", "Header", "Snapshot", "Store", "reading"]
@@ -69,7 +68,7 @@ class Store:
         finally:
             lock, self._lock = self._lock, None
             if lock is not None:
-                os.close(lock)
+                free_lock(lock)
 
     def header(self) -> Header | None:
         """What the journal says of itself; None while it is fresh."""

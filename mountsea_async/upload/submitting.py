@@ -17,6 +17,7 @@ from ..wire import protocol
 from ..wire.caller import Caller
 from ..wire.pacing import Lane
 from ..wire.protocol import Request
+from . import reasons
 from .batch import Item
 from .gate import SubmitGate
 from .lifecycle import ItemState, Trigger
@@ -177,7 +178,12 @@ class Submitter:
 
     def _turned_away(self, item: Item, error: MountseaError) -> None:
         if not self._stop_if_it_concerns_all(error):
-            self._record.change(item, Trigger.REJECT, reason="rejected", error=error)
+            if item.open_requests > 1:  # this one cost nothing, but what came of an earlier one isn't known
+                self._record.change(item, Trigger.RELEASE)
+                withheld = reasons.withheld("rejected", error)
+                self._record.change(item, Trigger.WITHHOLD, reason="rejected", error=withheld)
+            else:
+                self._record.change(item, Trigger.REJECT, reason="rejected", error=error)
             return
         if item.state is ItemState.SUBMITTING:
             self._record.change(item, Trigger.RELEASE)
@@ -214,6 +220,9 @@ class _Submission:
             self.owner.stop("journal", error)
         if self.record.batch.stopped is not None or not self.owner.wanted(self.item):  # meanwhile; nothing was sent
             self._release()
+        if not self.submitter.gate.admits(self.item):
+            self.record.change(self.item, Trigger.RELEASE)
+            raise _Held
         self.submitter.submits += 1
         self.began = self.record.now()
         return protocol.submit_item(self.record.batch.session_id or "", self.item.audio_url)

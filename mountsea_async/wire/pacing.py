@@ -21,6 +21,8 @@ from ..errors import ClientStateError, ConfigurationError
 HINTLESS = 1.0
 """The first pause after a refusal without a hint; it doubles up to `HINTLESS_CAP` while refusals go on."""
 HINTLESS_CAP = 20.0
+FORGOTTEN = 300.0
+"""Seconds after a pause in which nobody has asked: the next refusal is the first of its kind again."""
 DISBELIEF = 0.05
 """The shortest pause, doubled with each refusal in a row, whatever the hint."""
 
@@ -88,7 +90,7 @@ class Pace:
         """
         loop = self._running_loop()
         now = loop.time()
-        if self._refused_since is None:
+        if self._refused_since is None or sent_at - self._open_at > FORGOTTEN:
             self._refused_since = now
         fresh = sent_at >= self._open_at
         if fresh:
