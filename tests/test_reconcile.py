@@ -301,3 +301,23 @@ def test_whatever_happens_to_an_item_its_open_requests_are_those_that_may_have_b
         assert batch.counts[state] == sum(batch.counts.values()) == 1
         if unproven:
             assert item.since == since
+
+
+def after(*triggers: Trigger | None) -> Batch:
+    """A batch of one item to which this has happened; None: it has settled."""
+    batch = Batch()
+    item = batch.put(UploadItem("https://cdn.example.com/a.mp3"))
+    for seq, trigger in enumerate(triggers):
+        if trigger is None:
+            batch.apply(ItemSettled(seq=seq, at=0.0, index=0, key=None))
+            continue
+        batch.apply(ItemChanged(seq=seq, at=0.0, index=0, key=None, trigger=trigger, previous=item.state,
+                                state=advance(item.state, trigger)))  # fmt: skip
+    return batch
+
+
+def test_a_request_that_cost_nothing_leaves_the_one_before_it_as_settled_as_it_was() -> None:
+    (item,) = after(T.INTEND, T.LOSE, None, T.RETRY, T.INTEND, T.RELEASE, T.WITHHOLD).items
+    assert (item.state, item.open_requests, item.until) == (ItemState.UNKNOWN, 1, 2)
+    (item,) = after(T.INTEND, T.LOSE, None, T.RETRY, T.INTEND, T.LOSE).items
+    assert (item.state, item.open_requests, item.until, item.since) == (ItemState.UNKNOWN, 2, None, 0)

@@ -662,3 +662,13 @@ async def test_holes_at_a_closed_gate_are_told_apart_from_silence(world) -> None
     report = await w.client.upload_batch(urls(8), concurrency=4)
     assert report.stopped is None
     assert states(report) == ["unknown"] * 4 + ["succeeded"] * 4
+
+
+async def test_a_rejection_does_not_make_up_for_a_request_that_was_lost_before(world) -> None:
+    faults = (Fault(LOST, nth=1, on="item"), Fault(Answer(400), on="item", after=1))
+    w = await world(Behaviour(durations=Fixed(5), faults=faults), config=ClientConfig(settle=10))
+    report = await w.client.upload_batch(urls(1), on_unknown="resubmit")
+    (item,) = report.items
+    assert (item.state, item.reason, item.resubmits) == (ItemState.UNKNOWN, "rejected", 1)
+    assert "may or may not have been processed" in str(item.error)
+    assert report.failed == ()

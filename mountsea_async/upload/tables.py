@@ -183,6 +183,11 @@ def read_header(connection: sqlite3.Connection) -> Header | None:
 
 def read_rows(connection: sqlite3.Connection, path: Path, sql: str, make: Callable[..., _T]) -> Iterator[_T]:
     """The rows of a query, one by one."""
-    with blaming(path, "read"), contextlib.closing(connection.execute(sql)) as cursor:
-        for row in cursor:
-            yield make(*row)
+    with blaming(path, "read"):
+        cursor = connection.execute(sql)
+        try:
+            for row in cursor:
+                yield make(*row)
+        finally:
+            with contextlib.suppress(sqlite3.ProgrammingError):  # who stops half way may have closed the connection
+                cursor.close()
