@@ -294,9 +294,8 @@ class Fanout:
 
     def settle(self) -> None:
         """Ends what has not ended though nothing of it is running any more: somebody else cancelled its task."""
-        for item in self.batch.items:
-            if item.duplicate_of is None:
-                self._let_go(item)
+        for item in self.batch.uploads():
+            self._let_go(item)
 
     def _let_go(self, item: Item) -> None:
         if item.state is ItemState.NEW:

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import ClientStateError, JournalError
 from ..models import UploadItem
-from .batch import Batch, EventLog, Item
+from .batch import Batch, Item
 from .events import Event, ItemChanged, JournalFailed, SessionOpened
 from .lifecycle import ItemState, Trigger, advance
+from .log import EventLog
 
 if TYPE_CHECKING:
     from .journal import Journal
