@@ -26,16 +26,20 @@ def setting() -> dict[str, str]:
     }
 
 
+def resident() -> int:
+    """Bytes of memory that this process holds."""
+    return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
 def filesystem(path: Path) -> str:
-    """The type of the filesystem that holds a path, and its device; `unknown` where the system doesn't tell."""
+    """The type of the filesystem that holds a path; `unknown` where the system doesn't tell."""
     mounts = Path("/proc/self/mounts")
     if not mounts.exists():
         return "unknown"
     # The last that was mounted over a folder is the one that counts.
     lines = [line.split() for line in reversed(mounts.read_text(encoding="utf-8").splitlines())]
     holding = [line for line in lines if path.resolve().is_relative_to(line[1])]
-    device, _, kind, *_ = max(holding, key=lambda line: len(line[1]))
-    return f"{kind} on {device}"
+    return max(holding, key=lambda line: len(line[1]))[2]
 
 
 def median(values: Sequence[float]) -> float:

@@ -82,7 +82,10 @@ class MountseaClient:
         """
         if self._caller is not None:
             raise ClientStateError("this client is open already: enter it once and share it")
-        pace = self._pace or Pace(self._room(), max_retry_after=self._config.retry.max_retry_after, rng=self._rng)
+        config = self._config
+        pace = self._pace or Pace(
+            self._room(), rate=config.rate, max_retry_after=config.retry.max_retry_after, rng=self._rng
+        )
         if pace.limit > self._room():
             raise ConfigurationError(
                 f"the borrowed session's pool holds {self._room()} connections, fewer than the pace's {pace.limit}: "
@@ -91,7 +94,7 @@ class MountseaClient:
         self._transport = Transport(self._api_key, self._base_url, self._config, pace.limit, self._http)
         await self._transport.open()
         self._loop = asyncio.get_running_loop()
-        self._caller = Caller(self._transport, pace, self._config.retry, self._rng)
+        self._caller = Caller(self._transport, pace, config.retry, self._rng, config.json_loads)
         self._closed = False
         return self
 

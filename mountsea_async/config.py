@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import ssl
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import attrs
@@ -87,26 +87,48 @@ class RetryPolicy:
 
 @attrs.frozen(kw_only=True)
 class PollPolicy:
-    """When a pending task is asked for, and when we stop.
+    """When pending tasks are asked for, and when we stop.
 
     Attributes:
-        first: The wait before a task is asked for the first time (default 2).
-        factor: The wait grows by this factor from ask to ask (1 to 10, default 1.5).
-        cap: No wait is longer than this, unless `max_rate` asks for it (default 15).
-        max_rate: Repeated polls a second that a session keeps below by waiting longer (default 20).
+        strategy: "learned" (the default) reads the session's list of clips, learns from it and from what was found how
+            fast uploads end and which are worked on, and asks the tasks that have probably ended. "backoff" asks each
+            task by itself, after waits that grow from `first` by `factor` up to `cap`, as the service recommends.
+        price: How many seconds of lag one request is worth (default 0.7): a task is asked when it is expected to have
+            been ended for about so long. More of it means fewer requests and later news. Of no use to "backoff".
+        first: The wait before a task is asked for the first time and, learned, the shortest between two readings of
+            the list. None (the default): 1 if learned, else 2.
+        factor: The wait of the backoff grows by this factor from ask to ask (1 to 10, default 1.5).
+        cap: The longest wait of the backoff and, learned, between two readings of the list while lag matters. None
+            (the default): 10 if learned, else 30.
+        max_rate: Polls a second that a session stays below, also where the service would allow more. None (the
+            default): 20, or a fifth of the batch where that is more.
         stall: A batch in which nothing ends, lands or is accepted for this long is given up; at least 600, and
             never less than six times the mean gap between its completions (default 600).
         blank: So long is a task asked again that ended with success but names no clip yet (default 30).
         not_found: So long may an accepted task answer 404 before it counts as lost (default 60).
     """
 
-    first: float = attrs.field(default=2.0, validator=_number(0))
+    strategy: Literal["learned", "backoff"] = attrs.field(default="learned")
+    price: float = attrs.field(default=0.7, validator=_number(0, 3600, above=True))
+    first: float | None = attrs.field(default=None, validator=attrs.validators.optional(_number(0, above=True)))
     factor: float = attrs.field(default=1.5, validator=_number(1, 10))
-    cap: float = attrs.field(default=15.0, validator=_number(0, above=True))
-    max_rate: float = attrs.field(default=20.0, validator=_number(0, above=True))
+    cap: float | None = attrs.field(default=None, validator=attrs.validators.optional(_number(0, above=True)))
+    max_rate: float | None = attrs.field(default=None, validator=attrs.validators.optional(_number(0, above=True)))
     stall: float = attrs.field(default=600.0, validator=_number(600))
     blank: float = attrs.field(default=30.0, validator=_number(0))
     not_found: float = attrs.field(default=60.0, validator=_number(0))
+
+    @strategy.validator
+    def _known(self, attribute: attrs.Attribute[str], value: object) -> None:
+        if value not in ("learned", "backoff"):
+            raise _refuse(self, attribute, value, '"learned" or "backoff"')
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """The shortest wait and the longest, with what the strategy takes where nothing was set."""
+        first, cap = (1.0, 10.0) if self.strategy == "learned" else (2.0, 30.0)
+        cap = cap if self.cap is None else self.cap
+        return min(cap, first if self.first is None else self.first), cap
 
 
 def _a(kind: type, *, optional: bool = False) -> Callable[..., None]:
@@ -115,6 +137,11 @@ def _a(kind: type, *, optional: bool = False) -> Callable[..., None]:
             raise _refuse(owner, attribute, value, f"a {kind.__name__}" + (", or None" if optional else ""))
 
     return check
+
+
+def _callable(owner: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+    if value is not None and not callable(value):
+        raise _refuse(owner, attribute, value, "a function such as orjson.loads, or None")
 
 
 def _proxy(owner: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
@@ -138,6 +165,9 @@ class ClientConfig:
         timeouts: How long an attempt may take.
         retry: How a request is repeated.
         poll: When tasks are asked for.
+        rate: Requests a second that the key may send, if you know it: they go at this rate from the start, evenly, and
+            slower if the service refuses all the same. None (the default) learns it from refusals. A `pace` that is
+            given to the client has a rate of its own.
         shutdown: So long do requests that were sent get for their answer when a batch is cancelled or its
             deadline passes (default 10).
         settle: So long may a clip still appear in the session's list after its upload's answer was lost or its task
@@ -148,14 +178,18 @@ class ClientConfig:
         proxy: A proxy's URL; may hold credentials, so it is never shown.
         ssl_context: For a private certificate authority or client certificates.
         allow_http: Let the key travel over plain http to a host that isn't loopback (default no).
+        json_loads: A faster parser of JSON than the standard one, such as `orjson.loads`; takes bytes, raises a
+            `ValueError` at what it can't read, and then the standard one is asked. None (the default) takes that alone.
     """
 
     timeouts: Timeouts = attrs.field(factory=Timeouts, validator=_a(Timeouts))
     retry: RetryPolicy = attrs.field(factory=RetryPolicy, validator=_a(RetryPolicy))
     poll: PollPolicy = attrs.field(factory=PollPolicy, validator=_a(PollPolicy))
+    rate: float | None = attrs.field(default=None, validator=attrs.validators.optional(_number(0, above=True)))
     shutdown: float = attrs.field(default=10.0, validator=_number(0, 60))
     settle: float | None = attrs.field(default=None, validator=attrs.validators.optional(_number(0, 300)))
     trust_env: bool = attrs.field(default=False, validator=_a(bool))
     proxy: str | None = attrs.field(default=None, repr=False, validator=_proxy)
     ssl_context: ssl.SSLContext | None = attrs.field(default=None, validator=_a(ssl.SSLContext, optional=True))
     allow_http: bool = attrs.field(default=False, validator=_a(bool))
+    json_loads: Callable[[bytes], Any] | None = attrs.field(default=None, validator=_callable)

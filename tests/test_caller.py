@@ -123,8 +123,8 @@ class Watched(Pace):
         self.log = log
 
     @asynccontextmanager
-    async def permit(self) -> AsyncIterator[None]:
-        async with super().permit():
+    async def permit(self, *, paid: bool = False) -> AsyncIterator[None]:  # type: ignore[override]
+        async with super().permit(paid=paid):
             self.log.append("permit")
             try:
                 yield
@@ -502,3 +502,18 @@ async def test_no_error_of_the_caller_shows_a_key_that_the_server_echoes(status:
         with pytest.raises(MountseaError) as caught:
             await call(caller_of(Scripted(echo), max_tries=2))
         assert KEY not in str(caught.value) + repr(caught.value) + repr(vars(caught.value))
+
+
+async def test_a_parser_that_the_user_chose_reads_statuses_and_accepted_requests() -> None:
+    bodies: list[bytes] = []
+
+    def chosen(body: bytes) -> object:
+        bodies.append(body)
+        return json.loads(body)
+
+    status, accepted = b'{"status":"running"}', b'{"taskId":"t-1"}'
+    transport = Scripted(Response(200, status), Response(201, accepted))
+    caller = Caller(transport, Pace(1, rng=dice(3)), RetryPolicy(), dice(5), chosen)  # type: ignore[arg-type]
+    await caller.task("t-1")
+    await caller.submit(Owner())
+    assert bodies == [status, accepted]

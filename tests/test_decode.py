@@ -275,6 +275,50 @@ def test_a_body_that_is_no_json_object_is_malformed(body: bytes) -> None:
             reader(body)
 
 
+class Strict:
+    """A parser as fast ones are: takes UTF-8 and what the standard allows, nothing else."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def __call__(self, body: bytes) -> object:
+        self.calls += 1
+        if b"NaN" in body or b"\\ud800" in body:
+            raise ValueError("not in the standard")
+        return json.loads(body.decode())
+
+
+def test_a_parser_that_the_user_chose_reads_the_bodies() -> None:
+    chosen = Strict()
+    assert decode.task_id(b'{"taskId":"t-1"}', (), chosen) == "t-1"
+    assert decode.session_id(b'{"sessionId":"s-1"}', (), chosen) == "s-1"
+    assert decode.task(ASKED)(b'{"status":"running"}', (), chosen).status == "running"
+    assert chosen.calls == 3
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(b'{"taskId":"t-1","n":NaN}', id="NaN"),
+        pytest.param(b'{"taskId":"t-1","s":"\\ud800"}', id="half a surrogate pair"),
+        pytest.param(b'\xef\xbb\xbf{"taskId":"t-1"}', id="byte order mark"),
+        pytest.param('{"taskId":"t-1"}'.encode("utf-16"), id="UTF-16"),
+        pytest.param(b'{"taskId":"t-1","n":' + b"9" * 40 + b"}", id="a long number"),
+    ],
+)
+@pytest.mark.parametrize("chosen", ["none", "strict", "orjson"])
+def test_no_parser_loses_a_paid_task_for_being_strict(body: bytes, chosen: str) -> None:
+    loads = {"none": lambda: None, "strict": Strict, "orjson": lambda: pytest.importorskip("orjson").loads}[chosen]()
+    assert decode.task_id(body, (), loads) == "t-1"
+
+
+@pytest.mark.parametrize("body", [b"", b"\xff\xfe", b"{", b"[" * 200_000])
+def test_what_no_parser_can_read_is_malformed_whichever_was_chosen(body: bytes) -> None:
+    for reader in (decode.task(ASKED), decode.task_id, decode.session_id):
+        with pytest.raises(Malformed):
+            reader(body, (), Strict())
+
+
 def test_a_key_twice_counts_as_its_last() -> None:
     task = decode.task(ASKED)(b'{"status":"running","status":"success","data":{"id":"a"},"data":{"id":"b"}}')
     assert (task.status, task.clip) == ("success", Clip("b"))

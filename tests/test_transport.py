@@ -13,7 +13,6 @@ import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Self
 
 import aiohttp
 import pytest
@@ -513,6 +512,22 @@ async def test_an_answer_of_exactly_the_cap_is_read() -> None:
     assert len(result.body) == 1 << 20
 
 
+async def test_an_answer_that_wants_another_protocol_gives_its_connection_back() -> None:
+    async def switch(connection: Connection) -> None:
+        await connection.request()
+        await connection.write(b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n")
+        await connection.hang()
+
+    connector = aiohttp.TCPConnector(limit=1)
+    async with (
+        RawServer(switch, created) as server,
+        aiohttp.ClientSession(connector=connector) as http,
+        opened(server.url, http=http) as carrier,
+    ):
+        assert await carrier.send(POLL) == Response(101, b"", None, None)
+        assert classify_submit(await carrier.send(ITEM)) == Accepted("t-1")
+
+
 async def test_a_session_status_may_be_longer() -> None:
     body = json.dumps({"status": "success", "data": {"audioIds": ["x" * 36] * 50_000}}).encode()
     assert len(body) > 1 << 20
@@ -839,14 +854,8 @@ class Raising:
     def __init__(self, error: BaseException) -> None:
         self._error = error
 
-    def request(self, *_: object, **__: object) -> Raising:
-        return self
-
-    async def __aenter__(self) -> Self:
+    async def request(self, *_: object, **__: object) -> object:
         raise self._error
-
-    async def __aexit__(self, *_: object) -> None:
-        pass
 
 
 @pytest.mark.parametrize(
@@ -900,6 +909,30 @@ async def test_a_transport_that_was_not_opened_says_so() -> None:
     carrier = Transport(KEY, "http://127.0.0.1:1", CONFIG, 1, None)
     with pytest.raises(RuntimeError, match="opened"):
         await carrier.send(POLL)
+
+
+async def test_a_request_that_took_too_long_leaves_its_task_as_it_was() -> None:
+    async with RawServer(silence, created) as server, opened(server.url) as carrier:
+        result = await carrier.send(ITEM)
+        task = asyncio.current_task()
+        assert task is not None
+        assert task.cancelling() == 0
+        assert isinstance(result, SendFailure)
+        assert result.cause is Cause.TIMEOUT
+        assert classify_submit(await carrier.send(ITEM)) == Accepted("t-1")
+
+
+async def test_a_cancel_in_the_moment_of_the_timeout_is_a_cancel() -> None:
+    loop = asyncio.get_running_loop()
+    async with RawServer(silence) as server, opened(server.url) as carrier:
+        sending = asyncio.create_task(carrier.send(ITEM))
+        await until(lambda: len(server.requests) == 1)
+        alarm = carrier._alarm
+        assert alarm is not None
+        loop.call_at(alarm._rings_at, lambda: loop.call_soon(sending.cancel))
+        with pytest.raises(asyncio.CancelledError):
+            await sending
+    assert sending.cancelled()
 
 
 async def test_closing_leaves_no_connection_open() -> None:

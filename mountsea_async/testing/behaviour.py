@@ -149,7 +149,8 @@ class Behaviour:
 
     Args:
         durations: how long an upload takes once the account works on it.
-        parallel: how many uploads an account runs at once, first come first served, 1 or more; None: all.
+        parallel: how many uploads an account runs at once, 1 or more; None: all.
+        order: whose turn it is when a place becomes free: `fifo`, first come first served; `random`, drawn.
         latency: seconds before each answer (what was asked is done on arrival).
         fail_share: the share of uploads that end `failed`, 0 to 1, drawn under the seed.
         timeout_share: the share that ends `timeout`, 0 to 1; both shares together at most 1.
@@ -174,6 +175,7 @@ class Behaviour:
 
     durations: Durations = attrs.field(default=Uniform(0.4, 0.8))
     parallel: int | None = attrs.field(default=None, validator=_integer(1, none=True))
+    order: Literal["fifo", "random"] = attrs.field(default="fifo", validator=_one_of("fifo", "random"))
     latency: float = attrs.field(default=0.0, validator=_number(0))
     fail_share: float = attrs.field(default=0.0, validator=_number(0, 1))
     timeout_share: float = attrs.field(default=0.0, validator=_number(0, 1))

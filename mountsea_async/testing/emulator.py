@@ -11,6 +11,7 @@ import ipaddress
 import random
 from typing import TYPE_CHECKING
 
+import attrs
 from aiohttp import web
 
 from mountsea_async.testing.behaviour import Behaviour
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
+    from mountsea_async.testing.behaviour import RateLimit
     from mountsea_async.testing.routes import CountingServer
 
 _SHUTDOWN = 5.0
@@ -118,6 +120,10 @@ class Emulator:
     def clear_faults(self) -> None:
         """Forget every rule. At any time, from any thread; requests that hang already go on hanging."""
         self._rules.clear()
+
+    def set_rate_limit(self, limit: RateLimit | None) -> None:
+        """Replace the rate limit; None: there is none. At any time; what is left in the bucket stays, if it fits."""
+        self._service.behaviour = attrs.evolve(self._service.behaviour, rate_limit=limit)
 
     def revoke_key(self) -> None:
         """Answer everything with 401 from here on."""

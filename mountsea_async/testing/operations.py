@@ -81,19 +81,26 @@ def reply_error(status: int, message: str | list[str], error: str = "", **header
 
 
 class _Bucket:
-    """A token bucket: holds `burst`, fills at `rate` a second."""
+    """A token bucket: holds `burst`, fills at `rate` a second.
 
-    def __init__(self, limit: RateLimit) -> None:
-        self._limit, self._tokens, self._at = limit, float(limit.burst), -math.inf
+    Args:
+        limit: its measures.
+        before: the bucket that it replaces, whose tokens it takes over; None: it begins full.
+    """
+
+    def __init__(self, limit: RateLimit, before: _Bucket | None = None) -> None:
+        self.limit, self.tokens, self.at = limit, float(limit.burst), -math.inf
+        if before is not None:
+            self.tokens, self.at = min(self.tokens, before.tokens), before.at
 
     def wait(self, now: float) -> float:
         """Take a token and return 0, or return the seconds until there is one."""
-        self._tokens = min(self._limit.burst, self._tokens + (now - self._at) * self._limit.rate)
-        self._at = now
-        if self._tokens >= 1:
-            self._tokens -= 1
+        self.tokens = min(self.limit.burst, self.tokens + (now - self.at) * self.limit.rate)
+        self.at = now
+        if self.tokens >= 1:
+            self.tokens -= 1
             return 0.0
-        return (1 - self._tokens) / self._limit.rate
+        return (1 - self.tokens) / self.limit.rate
 
 
 class Operations:
@@ -101,8 +108,7 @@ class Operations:
 
     def __init__(self, service: Service) -> None:
         self._service = service
-        limit = service.behaviour.rate_limit
-        self._bucket = None if limit is None else _Bucket(limit)
+        self._bucket: _Bucket | None = None
 
     def answer(self, asked: Asked, forced: Outcome | None = None) -> Reply:
         """Do what is asked and return the reply.
@@ -153,14 +159,18 @@ class Operations:
         return self._service.status(task_id), task_id
 
     def _limited(self) -> Reply | None:
-        if self._bucket is None or not (wait := self._bucket.wait(self._service.clock())):
-            return None
         limit = self._service.behaviour.rate_limit
+        if limit is None:
+            return None
+        if self._bucket is None or self._bucket.limit is not limit:
+            self._bucket = _Bucket(limit, self._bucket)
+        if not (wait := self._bucket.wait(self._service.clock())):
+            return None
         seconds = max(1, math.ceil(wait))
         headers = {}
-        if limit is not None and limit.retry_after == "seconds":
+        if limit.retry_after == "seconds":
             headers["Retry_After"] = str(seconds)
-        elif limit is not None and limit.retry_after == "date":
+        elif limit.retry_after == "date":
             # A date has whole seconds: one more, so that it never names a moment before the token is there.
             headers["Retry_After"] = http_date(self._service.wall() + timedelta(seconds=seconds + 1))
         return reply_error(429, "ThrottlerException: Too Many Requests", **headers)

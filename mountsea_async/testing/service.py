@@ -1,21 +1,25 @@
 """The emulated service itself: accounts, sessions, tasks and what they cost.
 
 What may live here: state and the rules that change it. Pure but for the clock and the random source given to
-it; no HTTP. A task's course is fixed when it is created and read off the clock later: nothing runs meanwhile.
+it; no HTTP. A task's course is fixed when it is created and read off the clock later: nothing runs meanwhile. Where
+the queue has no order, it is fixed once a place was free for the task, by whoever asks next; what comes out does not
+depend on who asks when.
 """
 
 from __future__ import annotations
 
 import heapq
+import random
+import threading
 from collections import Counter
 from datetime import UTC, datetime, timedelta
+from math import inf
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from uuid import UUID
 
 import attrs
 
 if TYPE_CHECKING:
-    import random
     from collections.abc import Callable, Iterator
 
     from mountsea_async.testing.behaviour import Behaviour
@@ -47,11 +51,18 @@ class RefusedError(Exception):
 
 @attrs.define(eq=False)
 class Account:
-    """One upstream account; `slots` holds when each of its places is free again."""
+    """One upstream account; `slots` holds when each of its places is free again.
+
+    Args:
+        chance: draws who is next, apart from everything else: under a seed only the order differs.
+        queue: where the order is drawn: each task that waits, its seconds of work, and those until its clip lands.
+    """
 
     name: str
+    chance: random.Random
     lost: bool = False
     slots: list[float] = attrs.field(factory=list)
+    queue: list[tuple[Task, float, float | None]] = attrs.field(factory=list)
 
     def start(self, now: float, seconds: float, parallel: int | None) -> float:
         """Reserve the next free place, first come first served; return when work starts."""
@@ -60,6 +71,27 @@ class Account:
         begins = now if len(self.slots) < parallel else max(now, heapq.heappop(self.slots))
         heapq.heappush(self.slots, begins + seconds)
         return begins
+
+    def full(self, now: float, parallel: int | None) -> bool:
+        """Tell whether no place is free at this moment."""
+        return parallel is not None and len(self.slots) >= parallel and self.slots[0] > now
+
+    def hold(self, task: Task) -> None:
+        """Let a task, planned as if it started at once, wait until it is drawn."""
+        landing = None if task.lands is None else task.lands - task.starts
+        self.queue.append((task, task.finishes - task.starts, landing))
+        task.starts = task.finishes = inf
+        task.lands = None if landing is None else inf
+
+    def drawn(self, now: float) -> Iterator[Task]:
+        """Give each place that became free by now to one of those that wait; yield those whose turn came."""
+        while self.queue and self.slots[0] <= now:
+            task, seconds, landing = self.queue.pop(self.chance.randrange(len(self.queue)))
+            task.starts = heapq.heappop(self.slots)
+            task.finishes = task.starts + seconds
+            task.lands = None if landing is None else task.starts + landing
+            heapq.heappush(self.slots, task.finishes)
+            yield task
 
 
 @attrs.define(eq=False)
@@ -72,12 +104,18 @@ class Session:
     tasks: list[Task] = attrs.field(factory=list)
     landed: list[str] = attrs.field(factory=list)
     _landing: list[tuple[float, int, Task]] = attrs.field(factory=list)
+    _expected: int = 0
 
     def add(self, task: Task) -> None:
         """Take a task in; its clip will land when the task says so."""
         self.tasks.append(task)
-        if task.lands is not None:
-            heapq.heappush(self._landing, (task.lands, len(self.tasks), task))
+        self.expect(task)
+
+    def expect(self, task: Task) -> None:
+        """Note when the clip of a task lands, as soon as that is known."""
+        if task.lands is not None and task.lands < inf:
+            self._expected += 1
+            heapq.heappush(self._landing, (task.lands, self._expected, task))
 
     def audio_ids(self, now: float) -> list[str]:
         """Return the ids of the clips that landed by now."""
@@ -94,6 +132,7 @@ class Task:
 
     Args:
         ends: what becomes of it; `blank` and `late` as in `Outcome`.
+        starts, finishes: infinite while it waits in a queue without order.
         lands: when its clip is in `audioIds`; None: never.
     """
 
@@ -137,9 +176,12 @@ class Service:
     charged: Counter[str] = attrs.field(factory=Counter, init=False)
     _accounts: list[Account] = attrs.field(init=False)
     _started: float | None = attrs.field(default=None, init=False)
+    _turns: threading.Lock = attrs.field(factory=threading.Lock, init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._accounts = [Account(f"account-{number + 1}") for number in range(self.behaviour.accounts)]
+        names = [f"account-{number + 1}" for number in range(self.behaviour.accounts)]
+        seed = self.behaviour.seed
+        self._accounts = [Account(name, random.Random(f"{seed} {name}")) for name in names]  # noqa: S311 - as is `rng`
 
     def wall(self, at: float | None = None) -> datetime:
         """Return the wall time of a moment on the clock; None: now."""
@@ -181,7 +223,9 @@ class Service:
     def lose_account(self, session_id: str) -> None:
         """Break a session's account: it takes nothing any more, its unfinished uploads end failed."""
         account, now = self.session(session_id).account, self.clock()
+        self._take_turns(now)
         account.lost = True
+        account.queue.clear()
         for task in tuple(self.tasks.values()):
             if task.account is account and task.finishes > now:
                 task.ends, task.finishes, task.lands = "failed", now, None
@@ -190,6 +234,7 @@ class Service:
 
     def status(self, task_id: str) -> dict[str, Any]:
         """Return the JSON of a task or session; unknown: refused with 404."""
+        self._take_turns(self.clock())
         if (session := self.sessions.get(task_id.lower())) is not None:
             return {
                 "taskId": session.session_id,
@@ -204,7 +249,18 @@ class Service:
     def landed(self) -> Iterator[Task]:
         """Yield the tasks whose clips exist by now."""
         now = self.clock()
+        self._take_turns(now)
         return (task for task in tuple(self.tasks.values()) if task.exists(now))
+
+    def _take_turns(self, now: float) -> None:
+        """Let time pass in the queues that have no order; in the others it was told beforehand."""
+        if self.behaviour.order == "fifo":
+            return
+        with self._turns:  # a ledger may be questioned from another thread
+            for account in self._accounts:
+                for task in account.drawn(now):
+                    if task.session_id is not None:
+                        self.sessions[task.session_id].expect(task)
 
     def _fields(self, task: Task, now: float) -> Iterator[tuple[str, Any]]:
         yield "taskId", task.task_id
@@ -231,7 +287,9 @@ class Service:
         if forced is not None and forced.duration is not None:
             seconds = forced.duration
         now = self.clock()
-        starts = account.start(now, seconds, self.behaviour.parallel)
+        self._take_turns(now)
+        waits = self.behaviour.order == "random" and account.full(now, self.behaviour.parallel)
+        starts = now if waits else account.start(now, seconds, self.behaviour.parallel)
         task = Task(task_id, clip_id, audio_url, account, session_id, now, starts, starts + seconds, ends, lands=None)
         task.lands = self._landing(task, forced)
         if ends == "failed":
@@ -241,6 +299,8 @@ class Service:
         if forced is not None and ends in ("failed", "timeout", "late"):
             task.fail_code = task.fail_code if forced.fail_code is None else forced.fail_code
             task.fail_reason = task.fail_reason if forced.fail_reason is None else forced.fail_reason
+        if waits:
+            account.hold(task)
         return task
 
     def _drawn_end(self, roll: float) -> Ends:

@@ -119,6 +119,9 @@ class Batch:
         self.stopped: str | None = None
         self.stop_error: MountseaError | None = None
         self.pauses = 0
+        self._named: set[str] = set()
+        self._earlier: frozenset[str] = frozenset()
+        self._explained = 0
         self._repeated: dict[str, None] = {}
         self._unreadable = 0
         self._by_url: dict[str, Item] = {}
@@ -167,6 +170,11 @@ class Batch:
     def unfinished(self) -> int:
         """Items that have not come to an end."""
         return len(self.items) - sum(self.counts[state] for state in ENDS)
+
+    @property
+    def unexplained(self) -> int:
+        """Ids of the session's list that no item's task has named, and that were not there before the batch."""
+        return len(self.listed or ()) - self._explained
 
     def odd(self, repeated: Iterable[str], unreadable: int) -> bool:
         """Whether these oddities of the session's list are new."""
@@ -240,18 +248,24 @@ class Batch:
             case ItemSettled():
                 self.items[event.index].until = event.seq
             case ClipsListed():
-                self.listed = {} if self.listed is None else self.listed
-                for audio_id in event.audio_ids:
-                    self.listed.setdefault(audio_id, event.seq)
+                self._note_listed(event)
                 self._repeated |= dict.fromkeys(event.repeated)
                 self._unreadable = event.unreadable
             case SessionOpened():
                 self.session_id, self.adopted, self.earlier = event.session_id, event.adopted, event.earlier
+                self._earlier = frozenset(event.earlier)
                 self.stopped = self.stop_error = None
             case SubmitsStopped():
                 self.stopped, self.stop_error = event.reason, event.error
             case Paused():
                 self.pauses += 1
+
+    def _note_listed(self, event: ClipsListed) -> None:
+        self.listed = {} if self.listed is None else self.listed
+        for audio_id in event.audio_ids:
+            if audio_id not in self.listed:
+                self.listed[audio_id] = event.seq
+                self._explained += audio_id in self._named or audio_id in self._earlier
 
     def _change(self, item: Item, event: ItemChanged) -> None:
         state = advance(item.state, event.trigger)
@@ -262,6 +276,9 @@ class Batch:
         item.reason = event.reason or item.reason
         item.task_id = event.task_id or item.task_id
         item.clip = event.clip or item.clip
+        if event.clip is not None and event.clip.id not in self._named:
+            self._named.add(event.clip.id)
+            self._explained += event.clip.id in (self.listed or ())
         item.error = event.error
         self._count_requests(item, event)
         if state is ItemState.SUBMITTING:

@@ -1,6 +1,6 @@
 """The clock of a session: ends what would not end by itself, at the caller's deadline or when all has gone silent.
 
-Does no I/O of its own; what it decides by is in `polling.py`.
+Does no I/O of its own; what it decides by is in `patience.py`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import logging
 
 from ..config import ClientConfig
 from .fanout import Fanout
-from .polling import REFUSED_PATIENCE, SETTLE_MOST, stall_limit
+from .patience import REFUSED_PATIENCE, SETTLE_MOST, stall_limit
 
 __all__ = ["watch"]
 

@@ -31,10 +31,10 @@ from . import reasons
 from .batch import Item
 from .events import Paused, SubmitsStopped
 from .lifecycle import ItemState, Trigger, path_to
-from .polling import Delays
 from .record import Record
 from .submitting import Submitter
 from .tasks import Follower, Sighting, clip_of
+from .turns import Turns
 
 __all__ = ["Fanout"]
 
@@ -63,14 +63,21 @@ class Fanout:
     ) -> None:
         self._caller = caller
         self._config = config
-        self._rng = rng
         shares = Shares(concurrency)
-        self.asks = shares.polls
         self._tasks: dict[Item, asyncio.Task[None]] = {}
         self._unwanted: set[Item] = set()
         self.record = record
         self.batch = record.batch
         self.submitter = Submitter(caller, config, rng=rng, lane=shares.submits, record=record, owner=self)
+        self.turns = Turns(
+            config.poll,
+            rng,
+            pace=caller.pace,
+            batch=record.batch,
+            asks=shares.polls,
+            heard=self.heard,
+            failed=self.fail,
+        )
         self.crash: BaseException | None = None
         self._winding: str | None = None
         self._cut = False
@@ -125,6 +132,7 @@ class Fanout:
     def resume(self) -> None:
         """Goes on with items of an earlier run, wherever it left them. What has ended stays as it is."""
         self.record.wake_up()
+        self.turns.read_soon()
         for item in tuple(self.batch.uploads()):
             state = item.state
             if state is ItemState.SUBMITTING:
@@ -176,9 +184,11 @@ class Fanout:
         return True
 
     async def _poll(self, item: Item) -> None:
-        follower = Follower(self._caller, item.task_id or "", Delays(self._config.poll), self._rng, self)
+        follower = Follower(self._caller, item.task_id or "", self._config.poll, self.turns.begin(item))
+        task = None
         try:
-            clip = clip_of(await follower.run())
+            task = await follower.run()
+            clip = clip_of(task)
         except TaskLostError as error:
             self._end(item, Trigger.ABANDON, reason="task_lost", error=error)
         except MissingClipError as error:
@@ -189,7 +199,10 @@ class Fanout:
         except TaskFailedError as error:
             self._end(item, Trigger.FAIL, error=error)
         else:
+            self.record.measure(item, task)
             self._end(item, Trigger.SUCCEED, clip=clip)
+        finally:
+            self.turns.end(item, task)
 
     def _end(self, item: Item, trigger: Trigger, **facts: Any) -> None:
         # A cancel can get lost on its way through the HTTP library: whoever was abandoned has ended.
@@ -205,12 +218,8 @@ class Fanout:
         """Whether the service does nothing but answer "too many requests"."""
         return self._caller.pace.refused_for() > 0
 
-    def pending(self) -> int:
-        """How many items are being polled."""
-        return self.batch.counts[ItemState.SUBMITTED]
-
-    def sighted(self, sighting: Sighting) -> None:
-        """What one poll brought."""
+    def heard(self, sighting: Sighting) -> None:
+        """What one poll brought, of a task or of the session."""
         self.polls += 1
         if isinstance(sighting, Task):
             self.key_refused_since = None

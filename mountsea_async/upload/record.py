@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ClientStateError, JournalError
-from ..models import UploadItem
+from ..models import Task, UploadItem
 from .batch import Batch, Item
 from .events import Event, ItemChanged, JournalFailed, SessionOpened
 from .lifecycle import ItemState, Trigger, advance
@@ -78,6 +78,15 @@ class Record:
     def age(self, item: Item) -> float:
         """Seconds since an item was accepted, or since this run began: from run to run the wall clock may be set."""
         return self.now() - max((item.submitted_at or 0.0) - self._wall, self.began)
+
+    def measure(self, item: Item, task: Task) -> None:
+        """Keeps in mind how long an upload has taken: by its own word where it has one, since it may be asked late."""
+        if item.submitted_at is None:
+            return
+        took = self.age(item)
+        if task.created_at is not None and task.finished_at is not None:
+            took = min(took, max(0.0, (task.finished_at - task.created_at).total_seconds()))
+        self.longest = max(self.longest or 0.0, took)
 
     def wake_up(self) -> None:
         """The first of new items begins: silence is counted from here."""
@@ -161,8 +170,6 @@ class Record:
             self.change_one(each, trigger, **facts)
         if item.ended:
             self.last_end = self.now()
-            if trigger is Trigger.SUCCEED and item.submitted_at is not None:
-                self.longest = max(self.longest or 0.0, self.age(item))
             if item.state in MAY_STILL_LAND:
                 self._waiting_since[item] = self.now()
         if trigger in _SIGNS_OF_LIFE:

@@ -169,6 +169,9 @@ class Run:
         self.fanout = Fanout(self._caller, plan.config, rng=plan.rng, concurrency=plan.concurrency, record=self.record)
         self.settling = Settling(self._caller, plan.config, self.fanout, plan.on_unknown, self._deadline_at)
         self.fanout.submitter.on_hole = self.settling.open_hole
+        self.fanout.turns.read = self.settling.glimpse
+        if plan.on_event is not None or self._deadline_at is not None:
+            self.fanout.turns.stream()  # at a deadline nothing that has landed should be unknown
         self._unlisten = self._caller.pace.listen(self.fanout.paused)
         self.record.emit(SessionOpened, session_id=self.session_id, adopted=adopted, earlier=earlier)
 
@@ -208,6 +211,11 @@ class Run:
     def start(self, entries: Sequence[UploadItem]) -> list[Item]:
         """Puts entries in flight."""
         return self.fanout.start(entries, keep_duplicates=self._plan.keep_duplicates)
+
+    def consumed(self) -> None:
+        """Somebody reads the items as they land. Who comes after the first of them has ended reads of the past."""
+        if not self.record.batch.uploads_ended:
+            self.fanout.turns.stream()
 
     async def see_through(self, items: Sequence[Item]) -> None:
         """Waits for items, and for what the session's list says of them; what is sent again is waited for, too."""

@@ -228,6 +228,7 @@ class UploadSession:
             NotSubmittedError: Submitting was stopped before its turn.
         """
         item = self._put(entry)
+        self._entered().fanout.turns.stream()  # this very clip is waited for
         await self._until(item, lambda: item.ended)
         if item.clip is None:
             raise item.error or MountseaError(f"item {item.index} ended {item.state}")
@@ -301,6 +302,7 @@ class UploadSession:
         that opened the session, which can't close it meanwhile, it ends when nothing is in flight.
         """
         run = self._entered()
+        run.consumed()
         owner = asyncio.current_task() is self._owner
         await asyncio.sleep(0)  # lets an `upload_all` that was just made a task begin
         async for event in run.record.log.read(lambda: owner and self._idle(run)):
@@ -312,6 +314,7 @@ class UploadSession:
         Ends when nothing is in flight.
         """
         run = self._entered()
+        run.consumed()
         await asyncio.sleep(0)  # as above
         async for event in run.record.log.read(lambda: self._idle(run)):
             if isinstance(event, ItemChanged) and event.state in ENDS:

@@ -4,7 +4,7 @@ An item whose request got no answer leaves a hole: a clip may appear in the list
 until its clip can be told from the others, or until it has stayed away for the settle time, counted from when all that
 was accepted before it has ended: accounts work one after another. While a hole is open nothing is submitted, so that
 clips that appear can be told apart; see `on_unknown` in `MountseaClient.upload_batch`.
-Does I/O through the caller it is given; what it decides by is in `polling.py` and `reconcile.py`.
+Does I/O through the caller it is given; what it decides by is in `patience.py` and `reconcile.py`.
 """
 
 from __future__ import annotations
@@ -12,19 +12,20 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from math import inf
 from typing import Literal, TypeAlias
 
 from ..config import ClientConfig
 from ..errors import MountseaError
-from ..models import SessionAudio, TaskStatus
+from ..models import SessionAudio, Task, TaskStatus
 from ..wire.caller import Caller
 from .batch import Item
 from .events import ClipsListed, ItemSettled, Reconciled
 from .fanout import Fanout
 from .lifecycle import ItemState, Trigger
-from .polling import settle_limit
+from .patience import settle_limit
 from .record import MAY_STILL_LAND
 
 __all__ = ["OnUnknown", "Settling"]
@@ -92,6 +93,8 @@ class Settling:
         """A clip of this item may appear that nobody will name."""
         if self._stopped:
             return
+        # What ends now tells whose the clips are that appear: it must be known soon.
+        self._fanout.turns.stream()
         self._holes[item] = self._record.now()
         if self._on_unknown != "continue":
             self._fanout.submitter.hold()
@@ -112,24 +115,42 @@ class Settling:
         finally:
             self._tending = None
 
-    async def look(self) -> bool:
-        """Reads the list once and settles what it decides. Returns whether it could be read."""
-        async with self._one_at_a_time:
-            listed = await self._read()
-            if listed is not None:
-                self._note(listed)
-                self._settle()
-            return listed is not None
+    async def glimpse(self) -> bool:
+        """Reads the list once, without trying again: whoever asks comes back anyway."""
+        return await self._look(self._glimpse)
 
-    async def _read(self) -> SessionAudio | None:
+    async def look(self) -> bool:
+        """Reads the list, if need be again, and settles what it decides. Returns whether it could be read."""
+        return await self._look(self._read)
+
+    async def _look(self, read: Callable[[str, int], Awaitable[Task]]) -> bool:
+        async with self._one_at_a_time:
+            asked_at = self._record.now()
+            listed = await self._heard(read)
+            if listed is None:
+                self._fanout.turns.unread()
+                return False
+            self._note(listed)
+            self._fanout.turns.listed(asked_at)
+            self._settle()
+            return True
+
+    async def _heard(self, read: Callable[[str, int], Awaitable[Task]]) -> SessionAudio | None:
         batch = self._batch
-        expected = len(batch.items) + len(batch.earlier)
         try:
-            task = await self._caller.task(batch.session_id or "", audio_ids=expected)
+            task = await read(batch.session_id or "", len(batch.items) + len(batch.earlier))
         except MountseaError as error:
             logger.warning("reconcile.unread", extra={"session_id": batch.session_id, "error": error.message})
+            self._fanout.heard(error)
             return None
+        self._fanout.heard(task)
         return task.data if isinstance(task.data, SessionAudio) else None
+
+    def _read(self, session_id: str, expected: int) -> Awaitable[Task]:
+        return self._caller.task(session_id, audio_ids=expected)
+
+    def _glimpse(self, session_id: str, expected: int) -> Awaitable[Task]:
+        return self._caller.glance(session_id, self._fanout.turns.asks, audio_ids=expected)
 
     def _note(self, listed: SessionAudio) -> None:
         """Tells what a reading has brought. What was seen once stays seen, whatever a later one leaves out."""
@@ -137,6 +158,8 @@ class Settling:
         new = tuple(i for i in dict.fromkeys(listed.audio_ids) if known is None or i not in known)
         repeated = tuple(i for i, count in Counter(listed.audio_ids).items() if count > 1)
         if known is None or new or self._batch.odd(repeated, listed.unreadable):
+            if new and self._batch.unexplained < self._batch.unfinished:  # foreign ones are no sign of life
+                self._record.last_life = self._record.now()
             self._record.emit(ClipsListed, audio_ids=new, repeated=repeated, unreadable=listed.unreadable)
 
     def _settle(self) -> None:
@@ -242,11 +265,12 @@ class Settling:
                 continue
             self._asked.add(item)
             try:
-                task = await self._caller.glance(item.task_id, self._fanout.asks)
+                task = await self._caller.glance(item.task_id, self._fanout.turns.asks)
             except MountseaError:
                 return  # whoever doesn't answer once isn't waited for a hundred times
             if task.status == TaskStatus.SUCCESS and task.clip is not None and item.state in MAY_STILL_LAND:
                 logger.warning("task.changed_its_end", extra={"task_id": item.task_id, "was": item.state.value})
+                self._record.measure(item, task)
                 self._record.change(item, Trigger.SUCCEED, clip=task.clip)
 
     def _tell(self) -> None:
@@ -263,6 +287,7 @@ class Settling:
     async def stop(self) -> None:
         """Ends what goes on here in other tasks: the session closes."""
         self._stopped = True
+        await self._fanout.turns.stop()
         for scope in self._checks:
             with suppress(RuntimeError):  # it is ending by itself at this very moment
                 scope.reschedule(0)

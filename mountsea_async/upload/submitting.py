@@ -21,7 +21,7 @@ from . import reasons
 from .batch import Item
 from .gate import SubmitGate
 from .lifecycle import ItemState, Trigger
-from .polling import outage_delay
+from .patience import outage_delay
 from .record import Record
 
 __all__ = ["Submitter"]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Protocol, TypeAlias
 
 import attrs
@@ -27,7 +27,7 @@ from ..models import Clip, Task, TaskStatus
 from ..wire.caller import Caller
 from ..wire.pacing import NO_LANE, Lane
 from .inputs import check_deadline
-from .polling import Delays
+from .polling import lone_delay
 
 __all__ = ["Follower", "Sighting", "TaskHandle", "clip_of"]
 
@@ -39,11 +39,12 @@ _LOST_AFTER = 3
 class Watch(Protocol):
     """Whoever follows tasks, and is told what each ask brought."""
 
-    asks: Lane
-    """Held for each ask."""
+    @property
+    def asks(self) -> Lane:
+        """Held for each ask."""
 
-    def pending(self) -> int:
-        """How many tasks are being followed side by side."""
+    def wait(self) -> Awaitable[None]:
+        """Done when the task is to be asked."""
 
     def sighted(self, sighting: Sighting) -> None:
         """Told of the task as it is now, or of why it could not be had."""
@@ -59,15 +60,13 @@ class Follower:
     Attributes:
         caller: The door to the service.
         task_id: The task.
-        delays: When to ask.
-        rng: Where jitter comes from.
-        watch: Told what each ask brought.
+        policy: When to give up.
+        watch: Says when to ask, and is told what each ask brought.
     """
 
     caller: Caller
     task_id: str
-    delays: Delays
-    rng: random.Random
+    policy: PollPolicy
     watch: Watch
     _blank_since: float | None = None
     _lost_since: float = 0.0
@@ -80,7 +79,7 @@ class Follower:
             TaskLostError: The service has answered 404 for longer than `PollPolicy.not_found`.
         """
         while True:
-            await asyncio.sleep(self.delays.next(self.watch.pending(), self.rng.random()))
+            await self.watch.wait()
             if (ended := await self._ask()) is not None:
                 return ended
 
@@ -98,7 +97,7 @@ class Follower:
         if task.status == TaskStatus.SUCCESS and task.data is None:
             now = asyncio.get_running_loop().time()
             self._blank_since = now if self._blank_since is None else self._blank_since
-            if now - self._blank_since < self.delays.policy.blank:
+            if now - self._blank_since < self.policy.blank:
                 return None
         return task
 
@@ -107,7 +106,7 @@ class Follower:
         self._lost = self._lost + 1 if isinstance(error, NotFoundError) else 0
         if self._lost == 1:
             self._lost_since = now
-        elif self._lost >= _LOST_AFTER and now - self._lost_since >= self.delays.policy.not_found:
+        elif self._lost >= _LOST_AFTER and now - self._lost_since >= self.policy.not_found:
             raise TaskLostError(
                 f"the service accepted task {self.task_id} but no longer knows it", task_id=self.task_id
             ) from None
@@ -174,8 +173,8 @@ class TaskHandle:
         """
         seconds = check_deadline(deadline)
         loop = asyncio.get_running_loop()
-        give_up = _Stall(loop, self._policy.stall)
-        follower = Follower(self._caller(), self.task_id, Delays(self._policy), self._rng, give_up)
+        give_up = _Alone(loop, self._policy, self._rng)
+        follower = Follower(self._caller(), self.task_id, self._policy, give_up)
         try:
             async with asyncio.timeout(seconds), asyncio.timeout(self._policy.stall) as stall:
                 give_up.scope = stall
@@ -192,20 +191,25 @@ class TaskHandle:
             ) from None
 
 
-class _Stall:
-    """Moves a timeout on with each sign of life."""
+class _Alone:
+    """Says when to ask for a task that is followed by itself, and moves a timeout on with each sign of life."""
 
     asks = NO_LANE
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, limit: float) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, policy: PollPolicy, rng: random.Random) -> None:
         self._loop = loop
-        self._limit = limit
+        self._policy = policy
+        self._rng = rng
+        self._began = loop.time()
+        self._asks = 0
         self.scope: asyncio.Timeout | None = None
         self.status: str | None = None
         self._seen: set[str] = set()
 
-    def pending(self) -> int:
-        return 1
+    def wait(self) -> Awaitable[None]:
+        age = self._loop.time() - self._began
+        self._asks += 1
+        return asyncio.sleep(lone_delay(self._policy, self._asks - 1, age, self._rng.random()))
 
     def sighted(self, sighting: Sighting) -> None:
         if not isinstance(sighting, Task):
@@ -214,4 +218,4 @@ class _Stall:
         if sighting.status not in self._seen:  # one that it goes back and forth between is no progress
             self._seen.add(sighting.status)
             if self.scope is not None:
-                self.scope.reschedule(self._loop.time() + self._limit)
+                self.scope.reschedule(self._loop.time() + self._policy.stall)

@@ -17,7 +17,7 @@ from ..errors import MountseaError, RateLimitedError
 from ..models import DOCUMENTED, Task
 from ..redact import shown_text
 from . import decode, protocol, retry
-from .decode import Reader, T
+from .decode import Loads, Reader, T
 from .pacing import NO_LANE, Lane, Pace, Quota
 from .protocol import Accepted, Request, Response, SendFailure
 from .transport import Flight, Transport
@@ -69,20 +69,29 @@ class Caller:
         pace: The gate that all requests pass.
         policy: How what may be repeated is repeated.
         rng: Where jitter comes from.
+        json_loads: A faster parser than `json`'s own.
 
     Attributes:
         refusal: The last "too many requests", while nothing else was heard since.
     """
 
-    def __init__(self, transport: Transport, pace: Pace, policy: RetryPolicy, rng: random.Random) -> None:
+    def __init__(
+        self,
+        transport: Transport,
+        pace: Pace,
+        policy: RetryPolicy,
+        rng: random.Random,
+        json_loads: Loads | None = None,
+    ) -> None:
         self._transport = transport
         self.pace = pace
         self._policy = policy
+        self._loads = json_loads
         self._new_words: set[str] = set()
         self.refusal: RateLimitedError | None = None
         free = attrs.evolve(policy, max_tries=min(policy.max_tries, FREE_TRIES))
         self._asks, self._submits = Quota(), Quota()
-        self._free = retry.retrying(free, rng, retry.free_is_final, self._asks.take, self._log_retry)(self._ask_once)
+        self._free = retry.retrying(free, rng, retry.free_is_final, self._asks.take, self._log_retry)(self._ask_again)
         self._paid = retry.retrying(policy, rng, retry.paid_is_final, self._submits.take, self._log_retry)(
             self._submit_again
         )
@@ -106,7 +115,7 @@ class Caller:
             APIError: The service refuses, or fails again and again.
             TransportError: No answer came, again and again.
         """
-        return await self._free(protocol.prepare_session(), decode.session_id)
+        return await self._ask(protocol.prepare_session(), decode.session_id)
 
     async def task(self, task_id: str, *, audio_ids: int = 0) -> Task:
         """One task, asked for until there is an answer or the tries are used up.
@@ -120,17 +129,17 @@ class Caller:
             TransportError: No answer came, again and again; `task_id` is set.
         """
         try:
-            task = await self._free(protocol.task_status(task_id, audio_ids=audio_ids), decode.task(task_id))
+            task = await self._ask(protocol.task_status(task_id, audio_ids=audio_ids), decode.task(task_id))
         except MountseaError as error:
             raise error.about(task_id) from None
         self._note_status(task.status)
         return task
 
-    async def glance(self, task_id: str, lane: Lane) -> Task:
-        """One task, asked for once: whoever polls asks again anyway. Raises as `task` does."""
+    async def glance(self, task_id: str, lane: Lane, *, audio_ids: int = 0) -> Task:
+        """One task, asked for once: whoever polls asks again anyway. Arguments and errors as in `task`."""
         try:
             async with lane:
-                task = await self._ask_once(protocol.task_status(task_id), decode.task(task_id))
+                task = await self._ask_once(protocol.task_status(task_id, audio_ids=audio_ids), decode.task(task_id))
         except MountseaError as error:
             raise error.about(task_id) from None
         self._note_status(task.status)
@@ -175,6 +184,20 @@ class Caller:
     def _log_retry(self, wait: float) -> None:
         logger.info("request.retry", extra={"wait": wait})
 
+    async def _ask(self, request: Request, read: Reader[T]) -> T:
+        try:  # as in `submit`: the machinery of retries is for those that need it
+            return await self._ask_once(request, read)
+        except MountseaError as error:
+            if retry.free_is_final(error):
+                raise
+            failed = [error]
+        return await self._free(failed, request, read)
+
+    async def _ask_again(self, failed: list[MountseaError], request: Request, read: Reader[T]) -> T:
+        if failed:
+            raise failed.pop()  # the first try, made already: it counts, and its error sets the first wait
+        return await self._ask_once(request, read)
+
     async def _ask_once(self, request: Request, read: Reader[T]) -> T:
         since: float | None = None
         while True:
@@ -185,7 +208,7 @@ class Caller:
             if refusal is not None:
                 since = self._bear(refusal, since)
                 continue
-            answer = protocol.decipher(result, read, self._transport.secrets)
+            answer = protocol.decipher(result, read, self._transport.secrets, self._loads)
             self._asks.give(retry.TRANSIENT)
             return answer
 
@@ -203,14 +226,14 @@ class Caller:
     async def _submit_once(self, submission: Submission) -> str:
         since: float | None = None
         while True:
-            async with self.pace.permit():
+            async with self.pace.permit(paid=True):
                 request = await self._intend(submission)
                 sent_at = asyncio.get_running_loop().time()
                 result = await self._fly(request, submission)
             refusal = self._refusal(result, sent_at)
             if refusal is not None:
                 since = self._bear(refusal, since)
-            outcome = protocol.classify_submit(result, self._transport.secrets)
+            outcome = protocol.classify_submit(result, self._transport.secrets, self._loads)
             if isinstance(outcome, Accepted):
                 return outcome.task_id
             if refusal is not None or not retry.paid_is_final(outcome.error):
@@ -238,7 +261,7 @@ class Caller:
         if isinstance(result, SendFailure):
             return None
         if result.status != 429:
-            self.pace.accepted()
+            self.pace.accepted(sent_at)
             self.refusal = None
             return None
         error = protocol.error_from(result, self._transport.secrets)

@@ -1,21 +1,17 @@
 """Bodies and headers of the service as values: lenient where its contract is vague, strict where we rely on it.
 
-Pure. The one cattrs converter of the project is made here, once, when it is first needed.
+Pure. The one cattrs converter of the project is made here, once, when it is first needed; cattrs is imported then.
 """
 
 from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import cache
-from typing import Any, Protocol, TypeVar
-
-from cattrs import transform_error
-from cattrs.errors import BaseValidationError
-from cattrs.gen import make_dict_structure_fn, override
-from cattrs.preconf.json import JsonConverter, make_converter
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 from .. import redact
 from ..models import ENDED, Clip, SessionAudio, Task, TaskStatus
@@ -32,10 +28,14 @@ class Malformed(ValueError):  # noqa: N818 - a verdict on a body, turned into an
     """A body that lacks what we rely on. Never leaves `wire/`."""
 
 
+Loads: TypeAlias = Callable[[bytes], Any]
+"""Parses JSON; a `ValueError` of it is no verdict."""
+
+
 class Reader(Protocol[_T_co]):
     """Reads the body of a 2xx answer, or raises `Malformed`. What it takes over as words is without the secrets."""
 
-    def __call__(self, body: bytes, secrets: tuple[str, ...] = (), /) -> _T_co: ...
+    def __call__(self, body: bytes, secrets: tuple[str, ...] = (), loads: Loads | None = None, /) -> _T_co: ...
 
 
 # ---------------------------------------------------------------------------------------------- the converter
@@ -66,8 +66,18 @@ def _audio_ids(value: Any, _: type) -> SessionAudio:
     return SessionAudio(ids, unreadable=len(entries) - len(ids))
 
 
+class _Structure(Protocol):
+    def __call__(self, value: Any, kind: type[T], /) -> T: ...
+
+
 @cache
-def _converter() -> JsonConverter:
+def _structuring() -> _Structure:
+    # Imported here: it takes a while, and nobody needs it before a task has ended.
+    from cattrs import transform_error  # noqa: PLC0415
+    from cattrs.errors import BaseValidationError  # noqa: PLC0415
+    from cattrs.gen import make_dict_structure_fn, override  # noqa: PLC0415
+    from cattrs.preconf.json import make_converter  # noqa: PLC0415
+
     converter = make_converter()
     converter.register_structure_hook(
         Clip,
@@ -83,43 +93,55 @@ def _converter() -> JsonConverter:
         ),
     )
     converter.register_structure_hook(SessionAudio, _audio_ids)
-    return converter
 
+    def structure(value: Any, kind: type[T], /) -> T:
+        try:
+            return converter.structure(value, kind)
+        except (BaseValidationError, ValueError) as error:
+            raise Malformed("; ".join(transform_error(error))) from None
 
-def _structure(value: Any, kind: type[T]) -> T:
-    try:
-        return _converter().structure(value, kind)
-    except (BaseValidationError, ValueError) as error:
-        raise Malformed("; ".join(transform_error(error))) from None
+    return structure
 
 
 # ------------------------------------------------------------------------------------------------------ bodies
-def _object(body: bytes) -> dict[str, Any]:
+_decode = json.JSONDecoder().decode
+
+
+def _parsed(body: bytes, loads: Loads | None) -> Any:
     try:
-        value = json.loads(body)
+        return _decode(body.decode()) if loads is None else loads(body)
+    except (ValueError, RecursionError):
+        pass
+    # What is rare takes the long way: other encodings, byte order marks, and what only the lenient parser lets pass.
+    try:
+        return json.loads(body)
     except (ValueError, RecursionError):
         raise Malformed("its body is no JSON") from None
+
+
+def _object(body: bytes, loads: Loads | None) -> dict[str, Any]:
+    value = _parsed(body, loads)
     if not isinstance(value, dict):
         raise Malformed(f"its body is a JSON {type(value).__name__}, not an object")
     return value
 
 
-def _named_id(body: bytes, name: str) -> str:
-    fields = _object(body)
+def _named_id(body: bytes, name: str, loads: Loads | None) -> str:
+    fields = _object(body, loads)
     for holder in (fields, fields.get("data"), fields.get("result")):
         if isinstance(holder, dict) and _is_id(found := holder.get(name)):
             return str(found)
     raise Malformed(f"it holds no {name}")
 
 
-def task_id(body: bytes, _: tuple[str, ...] = ()) -> str:
+def task_id(body: bytes, _: tuple[str, ...] = (), loads: Loads | None = None, /) -> str:
     """The task's id; also from a body that was cut short after it.
 
     Raises:
         Malformed: There is none.
     """
     try:
-        return _named_id(body, "taskId")
+        return _named_id(body, "taskId", loads)
     except Malformed:
         if (found := _cut_short_id(body.decode("utf-8", "replace"), "taskId")) is not None:
             return found
@@ -143,20 +165,20 @@ def _cut_short_id(text: str, name: str) -> str | None:
     return None
 
 
-def session_id(body: bytes, _: tuple[str, ...] = ()) -> str:
+def session_id(body: bytes, _: tuple[str, ...] = (), loads: Loads | None = None, /) -> str:
     """The session's id.
 
     Raises:
         Malformed: There is none.
     """
-    return _named_id(body, "sessionId")
+    return _named_id(body, "sessionId", loads)
 
 
 def task(asked: str) -> Reader[Task]:
     """A reader of the task with the id that was asked for."""
 
-    def read(body: bytes, secrets: tuple[str, ...] = (), /) -> Task:
-        return _task(_object(body), asked, secrets)
+    def read(body: bytes, secrets: tuple[str, ...] = (), loads: Loads | None = None, /) -> Task:
+        return _task(_object(body, loads), asked, secrets)
 
     return read
 
@@ -193,11 +215,12 @@ def _is_result(value: Any) -> bool:
 
 def _data(fields: dict[str, Any], status: str) -> Clip | SessionAudio | tuple[Clip, ...] | None:
     value = next((held for held in (fields.get("data"), fields.get("result")) if _is_result(held)), None)
+    structure = _structuring()
     try:
         if isinstance(value, list):
-            return tuple(_structure(entry, Clip) for entry in value if isinstance(entry, dict)) or None
+            return tuple(structure(entry, Clip) for entry in value if isinstance(entry, dict)) or None
         if isinstance(value, dict):
-            return _structure(value, SessionAudio) if "audioIds" in value else _structure(value, Clip)
+            return structure(value, SessionAudio) if "audioIds" in value else structure(value, Clip)
         return None
     except Malformed:
         if status == TaskStatus.SUCCESS:

@@ -1,30 +1,24 @@
-"""The gate that all requests of a client pass: how many are in flight, and when nobody may go.
+"""The gate that all requests of a client pass: who waits, and who is woken when.
 
-Knows nothing of HTTP: it is told what was accepted and what was refused. Clients that share a key can share
-one `Pace`; nothing is global to the process.
+Knows nothing of HTTP: it is told what was accepted and what was refused. When a request may go is decided in
+`tempo.py`. Clients that share a key can share one `Pace`; nothing is global to the process.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 from collections import deque
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any, TypeAlias
 
 import attrs
 
 from ..config import MAX_IN_FLIGHT
 from ..errors import ClientStateError, ConfigurationError
-
-HINTLESS = 1.0
-"""The first pause after a refusal without a hint; it doubles up to `HINTLESS_CAP` while refusals go on."""
-HINTLESS_CAP = 20.0
-FORGOTTEN = 300.0
-"""Seconds after a pause in which nobody has asked: the next refusal is the first of its kind again."""
-DISBELIEF = 0.05
-"""The shortest pause, doubled with each refusal in a row, whatever the hint."""
+from .tempo import Tempo
 
 Listener: TypeAlias = Callable[[float], None]
 Lane: TypeAlias = AbstractAsyncContextManager[Any]
@@ -33,51 +27,86 @@ NO_LANE: Lane = nullcontext()
 
 
 class Pace:
-    """Admits requests, first come first served, and pauses all of them when the service says "too many".
+    """Admits requests, at a rate and in numbers that the service takes, and pauses all of them when it says "too many".
 
-    After a refusal fewer go at once: the number is halved, then grows by one with each accepted request up to
-    half of what it was, and slowly beyond.
+    Until the first refusal nothing bounds the rate, and what is accepted lets more go at once, up to the limit. From
+    then on the rate is learned: what was accepted between two refusals, over the time, is what the service allows.
+    After a while without a refusal a little more is tried; where it was much faster before, more often.
+
+    First come first served among submits and among the rest; where both wait, they take turns.
 
     Args:
         limit: Requests in flight at once, at most (1 to 100).
+        rate: Requests a second that the key may send, if you know it. Then they go at this rate from the start, one
+            at a time and evenly, never faster, and slower if the service refuses all the same. None learns it.
         max_retry_after: A longer hint of the service is cut to this many seconds.
         rng: Where jitter comes from.
+
+    Raises:
+        ConfigurationError: The limit or the rate makes no sense.
     """
 
     def __init__(
-        self, limit: int = MAX_IN_FLIGHT, *, max_retry_after: float = 120.0, rng: random.Random | None = None
+        self,
+        limit: int = MAX_IN_FLIGHT,
+        *,
+        rate: float | None = None,
+        max_retry_after: float = 120.0,
+        rng: random.Random | None = None,
     ) -> None:
         if isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= MAX_IN_FLIGHT:
             raise ConfigurationError(f"Pace(limit={limit!r}): give a whole number from 1 to {MAX_IN_FLIGHT}")
+        if rate is not None and (
+            isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 < rate < math.inf
+        ):
+            raise ConfigurationError(f"Pace(rate={rate!r}): give requests a second, more than 0, or None")
         self.limit = limit
-        self._max_retry_after = max_retry_after
-        self._rng = rng or random.Random()  # noqa: S311 - jitter
-        self._window = float(limit)
-        self._settled = float(limit)
-        self._in_flight = 0
-        self._waiting: deque[asyncio.Future[None]] = deque()
-        self._open_at = 0.0
-        self._refusals = 0
-        self._refused_since: float | None = None
+        chance = rng or random.Random()  # noqa: S311 - jitter
+        self._tempo = Tempo(limit, rate=rate, max_retry_after=max_retry_after, rng=chance)
+        self._submits: deque[asyncio.Future[None]] = deque()
+        self._others: deque[asyncio.Future[None]] = deque()
+        self._submit_next = True
         self._timer: asyncio.TimerHandle | None = None
         self._listeners: list[Listener] = []
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._permits: tuple[Lane, Lane] = (_Permit(self, paid=False), _Permit(self, paid=True))
 
-    @asynccontextmanager
-    async def permit(self) -> AsyncIterator[None]:
-        """Waits for its turn and holds one place in flight; for one attempt, never over a sleep."""
-        await self._enter()
-        try:
-            yield
-        finally:
-            self._in_flight -= 1
+    @property
+    def rate(self) -> float | None:
+        """Requests a second that go at the moment; None while nothing bounds them."""
+        return self._tempo.rate
+
+    def permit(self, *, paid: bool = False) -> Lane:
+        """Waits for its turn and holds one place in flight; for one attempt, never over a sleep.
+
+        Args:
+            paid: It is a submit: those and all others take turns.
+        """
+        return self._permits[paid]
+
+    async def enter(self, *, paid: bool = False) -> None:
+        """What entering a permit does; `leave` must follow, whatever comes."""
+        loop = asyncio.get_running_loop()
+        if loop is not self._loop:
+            self._move_to(loop)
+        # Nobody overtakes those who wait.
+        if self._others or self._submits or self._tempo.admit(loop.time()):
+            await self._wait(loop, self._submits if paid else self._others)
+
+    def leave(self) -> None:
+        """Gives the place in flight back."""
+        self._tempo.back()
+        if self._others or self._submits:
             self._admit()
 
-    def accepted(self) -> None:
-        """The service has answered a request with anything but "too many requests": the pause is over."""
-        self._refusals, self._refused_since = 0, None
-        if self._window < self.limit:
-            self._window += 1 if self._window < self._settled else 1 / self._window
+    def accepted(self, sent_at: float | None = None) -> None:
+        """The service has answered a request with anything but "too many requests": the pause is over.
+
+        Args:
+            sent_at: Loop time at which it was sent.
+        """
+        self._tempo.accepted(sent_at)
+        if self._others or self._submits:
             self._admit()
 
     def refused(self, retry_after: float | None, sent_at: float) -> None:
@@ -85,98 +114,101 @@ class Pace:
 
         Args:
             retry_after: Seconds that the service asks for, if it does.
-            sent_at: Loop time at which the refused request was admitted. One that was on its way before the
-                last pause began tells nothing new.
+            sent_at: Loop time at which the refused request was sent. One that was on its way before the last pause
+                began tells nothing new.
         """
-        loop = self._running_loop()
-        now = loop.time()
-        if self._refused_since is None or sent_at - self._open_at > FORGOTTEN:
-            self._refused_since = now
-        fresh = sent_at >= self._open_at
-        if fresh:
-            self._refusals += 1
-            self._settled = max(1.0, self._window / 2)
-            self._window = max(1.0, self._window / 2) if self._refusals == 1 else 1.0
-        if retry_after is not None:
-            pause = min(retry_after, self._max_retry_after) * (1 + self._rng.random() / 10)
-            # Whoever says "at once" and refuses again and again isn't believed for ever.
-            pause = max(pause, min(HINTLESS_CAP, DISBELIEF * 2.0 ** min(self._refusals, 20)))
-        elif fresh:
-            ceiling = min(HINTLESS_CAP, HINTLESS * 2.0 ** min(self._refusals - 1, 20))
-            pause = ceiling * self._rng.uniform(0.5, 1)
-        else:
+        loop = asyncio.get_running_loop()
+        if loop is not self._loop:
+            self._move_to(loop)
+        pause = self._tempo.refused(loop.time(), sent_at, retry_after)
+        if pause is None:
             return
-        if now + pause > self._open_at:
-            self._open_at = now + pause
-            self._set_timer(loop)
-            for listener in tuple(self._listeners):
-                listener(pause)
+        if self._others or self._submits:
+            self._admit()
+        for listener in tuple(self._listeners):
+            listener(pause)
 
     def refused_for(self) -> float:
         """Seconds since when the service has done nothing but refuse; 0 after an accepted request."""
-        return 0.0 if self._refused_since is None else asyncio.get_running_loop().time() - self._refused_since
+        since = self._tempo.refused_since
+        return 0.0 if since is None else asyncio.get_running_loop().time() - since
 
     def listen(self, listener: Listener) -> Callable[[], None]:
         """Tells of each pause, in seconds. Returns what ends it."""
         self._listeners.append(listener)
         return lambda: self._listeners.remove(listener)
 
-    def _running_loop(self) -> asyncio.AbstractEventLoop:
-        """The loop that runs now. What waited or flew in one that is gone is gone with it; its pause isn't."""
-        loop = asyncio.get_running_loop()
-        if loop is not self._loop:
-            if self._loop is not None and self._loop.is_running():
-                raise ClientStateError("this Pace is in use in another event loop: give each loop one of its own")
-            if self._loop is not None:
-                self._open_at = loop.time() + max(0.0, self._open_at - self._loop.time())
-            self._loop, self._timer, self._refused_since, self._in_flight = loop, None, None, 0
-            self._waiting.clear()
-        return loop
+    def _move_to(self, loop: asyncio.AbstractEventLoop) -> None:
+        """What waited or flew in a loop that is gone is gone with it; its pause isn't."""
+        if self._loop is not None and self._loop.is_running():
+            raise ClientStateError("this Pace is in use in another event loop: give each loop one of its own")
+        if self._loop is not None:
+            self._tempo.shift(loop.time() - self._loop.time())
+        self._loop, self._timer = loop, None
+        self._submits.clear()
+        self._others.clear()
 
-    async def _enter(self) -> None:
-        loop = self._running_loop()
-        if not self._waiting and self._in_flight < int(self._window) and loop.time() >= self._open_at:
-            self._in_flight += 1
-            return
+    async def _wait(self, loop: asyncio.AbstractEventLoop, queue: deque[asyncio.Future[None]]) -> None:
         turn: asyncio.Future[None] = loop.create_future()
-        self._waiting.append(turn)
-        self._set_timer(loop)
+        queue.append(turn)
+        if self._timer is None:
+            self._admit()
         try:
             await turn
         except asyncio.CancelledError:
             if turn.done() and not turn.cancelled():  # admitted and cancelled in the same moment: hand it on
-                self._in_flight -= 1
+                self._tempo.back(unsent=True)
                 self._admit()
-            elif turn in self._waiting:  # or passed over already, cancelled as it was
-                self._waiting.remove(turn)
+            elif turn in queue:  # or passed over already, cancelled as it was
+                queue.remove(turn)
             raise
 
     def _admit(self) -> None:
-        if not self._waiting:
+        """Lets go who may, and has itself called when the next one may."""
+        loop = self._loop
+        if loop is None:
             return
-        loop = asyncio.get_running_loop()
-        if loop.time() < self._open_at:
-            self._set_timer(loop)
-            return
-        while self._waiting and self._in_flight < int(self._window):
-            turn = self._waiting.popleft()
-            if not turn.done():
-                self._in_flight += 1
-                turn.set_result(None)
+        while queue := self._next():
+            again = self._tempo.admit(loop.time())
+            if again:
+                if again < math.inf:
+                    self._set_timer(loop, again)
+                return
+            queue.popleft().set_result(None)
+            self._submit_next = queue is self._others
 
-    def _set_timer(self, loop: asyncio.AbstractEventLoop) -> None:
-        """One timer opens the gate; it is set anew only when it would fire at the wrong time."""
-        if not self._waiting or loop.time() >= self._open_at:
-            return
+    def _next(self) -> deque[asyncio.Future[None]] | None:
+        """The queue whose turn it is, with somebody in front who still waits."""
+        for queue in (self._submits, self._others) if self._submit_next else (self._others, self._submits):
+            while queue and queue[0].done():
+                queue.popleft()
+            if queue:
+                return queue
+        return None
+
+    def _set_timer(self, loop: asyncio.AbstractEventLoop, when: float) -> None:
         if self._timer is not None:
-            if self._timer.when() == self._open_at and not self._timer.cancelled():
+            if self._timer.when() == when:
                 return
             self._timer.cancel()
-        self._timer = loop.call_at(self._open_at, self._on_timer)
+        self._timer = loop.call_at(when, self._on_timer)
 
     def _on_timer(self) -> None:
         self._timer = None
         self._admit()
+
+
+class _Permit:
+    """Entered and left by any number at once: it holds nothing of its own."""
+
+    def __init__(self, pace: Pace, *, paid: bool) -> None:
+        self._pace, self._paid = pace, paid
+
+    async def __aenter__(self) -> None:
+        await self._pace.enter(paid=self._paid)
+
+    async def __aexit__(self, *_: object) -> None:
+        self._pace.leave()
 
 
 class Quota:

@@ -11,23 +11,25 @@ import os
 import platform
 import socket
 import ssl
-from types import TracebackType
+from functools import lru_cache
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 import attrs
+from multidict import CIMultiDict
 from yarl import URL
 
 from .. import __version__, redact
 from ..config import ClientConfig
+from .alarm import Alarm
 from .protocol import Cause, Request, Response, SendFailure, proves_unsent
 
 KEEP_ALIVE = 4.0
 """Seconds an idle connection is kept: short, since a stale one makes a paid request's outcome unknown."""
 _CHUNK = 1 << 16
-_LATE = 1.0
-"""A timer that fires so many seconds late says that the loop stood still; the answer then gets as many more."""
+_URLS = 1024
+"""Addresses that are kept ready: tasks that are asked for again and again."""
 
 
 @attrs.define
@@ -42,33 +44,6 @@ class Flight:
     def proves_unsent(self) -> bool:
         """Whether it is certain that the service has not seen the request's body."""
         return proves_unsent(self.has_body, self.bytes_written, self.attempts)
-
-
-class _Patience:
-    """A timeout for one attempt that forgives a loop which stood still: what has arrived meanwhile is read first."""
-
-    def __init__(self, seconds: float) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._scope = asyncio.timeout(None)
-        self._due = self._loop.time() + seconds
-
-    async def __aenter__(self) -> None:
-        await self._scope.__aenter__()
-        self._timer = self._loop.call_at(self._due, self._expire)
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._timer.cancel()
-        await self._scope.__aexit__(kind, error, trace)
-
-    def _expire(self) -> None:
-        now = self._loop.time()
-        if now - self._due > _LATE:
-            self._due = now + _LATE
-            self._timer = self._loop.call_at(self._due, self._expire)
-        else:
-            self._scope.reschedule(now)
 
 
 class Transport:
@@ -89,15 +64,21 @@ class Transport:
         self._http = http
         self.secrets = redact.Secrets((api_key,))
         user_agent = f"mountsea-async/{__version__} aiohttp/{aiohttp.__version__} "
-        self._headers = {
-            "Authorization": f"Bearer {api_key}",
-            "Accept": "application/json",
-            "Accept-Encoding": "identity",  # answers are small, and what isn't compressed can't explode
-            "User-Agent": user_agent + f"Python/{platform.python_version()}",
-        }
-        self._headers_with_body = {**self._headers, "Content-Type": "application/json"}
-        # The whole attempt is timed by `_Patience`.
+        # Never as a session's defaults: those are sent to a proxy, too.
+        self._headers = CIMultiDict(
+            {
+                "Authorization": f"Bearer {api_key}",
+                "Accept": "application/json",
+                "Accept-Encoding": "identity",  # answers are small, and what isn't compressed can't explode
+                "User-Agent": user_agent + f"Python/{platform.python_version()}",
+            }
+        )
+        self._headers_with_body = CIMultiDict({**self._headers, "Content-Type": "application/json"})
+        # The whole attempt is timed by `Alarm`.
         self._timeout = aiohttp.ClientTimeout(total=None, sock_connect=config.timeouts.connect)
+        self._seconds, self._paid_seconds = config.timeouts.poll, config.timeouts.submit
+        self._alarm: Alarm | None = None
+        self._url = lru_cache(_URLS)(self._joined)
 
     def __repr__(self) -> str:
         return f"Transport({self.base_url})"
@@ -108,6 +89,7 @@ class Transport:
 
     async def open(self) -> None:
         """Makes the connection pool. Must run in the event loop that sends."""
+        self._alarm = Alarm(asyncio.get_running_loop())
         if self._borrowed is not None:
             return
         config = self._config
@@ -122,6 +104,8 @@ class Transport:
 
     async def close(self) -> None:
         """Closes what was opened here; a borrowed session stays open."""
+        if self._alarm is not None:
+            self._alarm.close()
         if self._borrowed is None and self._http is not None:
             await self._http.close()
 
@@ -135,48 +119,76 @@ class Transport:
         Returns:
             The whole answer, whatever its status; or why none came and how far the request got.
         """
-        if self._http is None:
+        http, alarm = self._http, self._alarm
+        if http is None or alarm is None:
             raise RuntimeError("the transport was not opened")
+        paid, body = request.paid, request.body
         flight = flight or Flight()
-        flight.has_body = request.body is not None
-        tracker = aiohttp.UploadTracker() if request.paid else None
-        status: int | None = None
-        body = bytearray()
+        flight.has_body = body is not None
+        tracker = aiohttp.UploadTracker() if paid else None
+        response: aiohttp.ClientResponse | None = None
+        answer = bytearray()
+        wait = alarm.begin(self._paid_seconds if paid else self._seconds)
         try:
-            seconds = self._config.timeouts.submit if request.paid else self._config.timeouts.poll
-            async with (
-                _Patience(seconds),
-                self._http.request(
-                    request.method,
-                    URL(self.base_url + request.target, encoded=True),
-                    data=request.body,
-                    headers=self._headers_with_body if request.body is not None else self._headers,
-                    timeout=self._timeout,
-                    allow_redirects=False,
-                    raise_for_status=False,
-                    middlewares=(),
-                    upload_tracker=tracker,
-                ) as response,
-            ):
-                status = response.status
-                async for chunk in response.content.iter_chunked(_CHUNK):
-                    body += chunk
-                    if len(body) > request.max_bytes:
-                        response.close()
-                        return _failure(
-                            Cause.TOO_LARGE, f"more than {request.max_bytes} bytes", flight, tracker, status
-                        )
-                headers = response.headers
-                return Response(status, bytes(body), headers.get("Retry-After"), headers.get("Date"))
+            response = await http.request(
+                request.method,
+                self._url(request.target),
+                data=body,
+                headers=self._headers if body is None else self._headers_with_body,
+                timeout=self._timeout,
+                allow_redirects=False,
+                raise_for_status=False,
+                middlewares=(),
+                upload_tracker=tracker,
+            )
+            content = response.content
+            while not content.at_eof():  # a small answer has come with its headers, so there is one turn at most
+                answer += await content.read(_CHUNK)
+                if len(answer) > request.max_bytes:
+                    break
         except asyncio.CancelledError as error:
+            if alarm.end(wait):
+                return self._failed(TimeoutError(), flight, tracker, response, answer)
             _record(flight, tracker)
+            _close(response)
             cancelled = asyncio.CancelledError(*error.args)
         except Exception as error:  # noqa: BLE001 - whatever aiohttp, ssl or the kernel raise, none of it may leave
-            cause = _cause(error)
-            detail = redact.shown_text(_describe(cause, error), self.secrets)
-            return _failure(cause, detail, flight, tracker, status, bytes(body))
+            alarm.end(wait)
+            return self._failed(error, flight, tracker, response, answer)
+        else:
+            alarm.end(wait)
+            if not response.closed:  # too long, or no end of it is known
+                response.close()
+            if len(answer) > request.max_bytes:
+                detail = f"more than {request.max_bytes} bytes"
+                return _failure(Cause.TOO_LARGE, detail, flight, tracker, response.status)
+            headers = response.headers
+            return Response(response.status, bytes(answer), headers.get("Retry-After"), headers.get("Date"))
         # A new one, out here: aiohttp's frames hold the headers, and tools that show a traceback's variables exist.
         raise cancelled
+
+    def _joined(self, target: str) -> URL:
+        return URL(self.base_url + target, encoded=True)
+
+    def _failed(
+        self,
+        error: Exception,
+        flight: Flight,
+        tracker: aiohttp.UploadTracker | None,
+        response: aiohttp.ClientResponse | None,
+        answer: bytearray,
+    ) -> SendFailure:
+        """Lets go of the connection, and says what an attempt that was cut short proves."""
+        _close(response)
+        status = None if response is None else response.status
+        cause = _cause(error)
+        detail = redact.shown_text(_describe(cause, error), self.secrets)
+        return _failure(cause, detail, flight, tracker, status, bytes(answer))
+
+
+def _close(response: aiohttp.ClientResponse | None) -> None:
+    if response is not None:
+        response.close()
 
 
 def _record(flight: Flight, tracker: aiohttp.UploadTracker | None) -> None:

@@ -1,0 +1,59 @@
+"""How long to wait for what may never come: a silent batch, a clip that stays away, a service that can't be reached.
+
+Pure: is told times, counts and random numbers, and answers with seconds.
+"""
+
+from __future__ import annotations
+
+from ..config import PollPolicy, RetryPolicy
+
+__all__ = ["REFUSED_PATIENCE", "SETTLE_MOST", "outage_delay", "settle_limit", "stall_limit"]
+
+REFUSED_PATIENCE = 60.0
+"""Seconds after which polls that are all refused for their key count as a stall: they won't come back."""
+_MEAN_GAPS = 6
+
+
+def stall_limit(policy: PollPolicy, ended: int, span: float) -> float:
+    """Seconds without a sign of life after which what is pending is given up.
+
+    Args:
+        policy: Holds the lower bound.
+        ended: Items that have ended so far.
+        span: Seconds from the first submit to the last end.
+    """
+    mean_gap = span / ended if ended else 0.0
+    return max(policy.stall, _MEAN_GAPS * mean_gap)
+
+
+SETTLE_LEAST, SETTLE_MOST = 15.0, 300.0
+"""Bounds of the settle time that is derived from a batch's own uploads; the second is taken before any has ended."""
+FEW = 5
+"""So few uploads tell little of how long the slowest may take."""
+
+
+def settle_limit(setting: float | None, longest: float | None, ended: int) -> float:
+    """Seconds after which a clip that hasn't appeared isn't expected any more.
+
+    Args:
+        setting: `ClientConfig.settle`; None derives it.
+        longest: Seconds that the slowest upload of the batch has taken so far, waiting for its turn included.
+        ended: How many have ended with a clip.
+    """
+    if setting is not None:
+        return setting
+    if longest is None:
+        return SETTLE_MOST
+    return min(SETTLE_MOST, max(SETTLE_LEAST, (4 if ended < FEW else 2) * longest + 10))
+
+
+def outage_delay(policy: RetryPolicy, outages: int, uniform: float) -> float:
+    """Seconds before the next submit while the service can't be reached.
+
+    Args:
+        policy: The waits' scale.
+        outages: How often it could not be reached in a row.
+        uniform: A random number from 0 to 1.
+    """
+    ceiling = min(policy.cap, policy.base * 2.0 ** min(outages, 30))
+    return ceiling * (0.5 + uniform / 2)
