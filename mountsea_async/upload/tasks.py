@@ -26,8 +26,8 @@ from ..errors import (
 from ..models import Clip, Task, TaskStatus
 from ..wire.caller import Caller
 from ..wire.pacing import NO_LANE, Lane
+from .bounds import lone_delay
 from .inputs import check_deadline
-from .polling import lone_delay
 
 __all__ = ["Follower", "Sighting", "TaskHandle", "clip_of"]
 

@@ -98,6 +98,8 @@ class Turns:
             task: The task, if it has ended.
         """
         self._turns.pop(item.index, None)
+        if item.index not in self._schedule:
+            return
         now, clip = self._loop.time(), None if task is None else task.clip
         if task is None:
             self._schedule.drop(item.index, now)
@@ -115,6 +117,8 @@ class Turns:
         """What an ask has brought. A task that has ended is told of by `end`."""
         self._heard(sighting)
         now = self._loop.time()
+        if index not in self._schedule:
+            return
         if not isinstance(sighting, Task):
             self._schedule.unanswered(index, now)
         elif not sighting.ended:

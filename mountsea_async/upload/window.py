@@ -220,7 +220,7 @@ class Window:
             at: When.
             begun: Whether it was being worked on, by the service's word; None where it has no word for that.
         """
-        self._hear(seat, begun)
+        self._hear(seat, begun=begun)
         self._see(seat, at)
 
     def _see(self, seat: Seat, at: float) -> None:
@@ -230,7 +230,7 @@ class Window:
         if seat.inside:
             self._push(seat)
 
-    def _hear(self, seat: Seat, begun: bool | None) -> None:
+    def _hear(self, seat: Seat, *, begun: bool | None) -> None:
         """What the service's word tells: whoever is being worked on ends before those that still wait."""
         self.working.pop(seat.task, None)
         if begun is None:
@@ -268,11 +268,6 @@ class Window:
             self._due = [(each.since, each.order, each) for each in self._inside.values() if each is not seat]
             heapq.heapify(self._due)
         heapq.heappush(self._due, (seat.since, seat.order, seat))
-
-    def release(self, seat: Seat) -> None:
-        """A task can be asked again: it was held."""
-        if seat.inside:
-            self._push(seat)
 
     def top(self) -> Seat | None:
         """The task that has most probably ended: nobody has been unseen for longer."""

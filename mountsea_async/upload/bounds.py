@@ -1,0 +1,129 @@
+"""How long a task may go unasked, whatever is known of it.
+
+Pure: is told times and random numbers. The plain backoff that the service recommends is the bound where nothing better
+is known; where the list guides the asks, only a sweep looks for those that nobody has asked for very long.
+Documentation: docs.mountsea.ai/api-reference/suno/task (exponential backoff from 2 to 3 s).
+"""
+
+from __future__ import annotations
+
+import heapq
+import random
+from math import inf, sqrt
+
+from ..config import PollPolicy
+from .window import Seat, Window
+
+__all__ = ["LONGEST", "Bounds", "backoff_delay", "lone_delay"]
+
+LONGEST = 3600.0
+"""Seconds after which a task is asked in any case; after twice its age when it was asked last, where that is longer."""
+BLIND_CAP = 200.0
+"""The longest wait of the backoff where the list is of no use, but the window still tells whom to ask first."""
+_SWEEP = LONGEST / 6
+_ROOM = 64
+
+
+def backoff_delay(policy: PollPolicy, asks: int, uniform: float) -> float:
+    """Seconds before a task is asked by the plain documented backoff.
+
+    Args:
+        policy: The waits' scale.
+        asks: How often it was asked.
+        uniform: A random number from 0 to 1; takes tasks submitted together apart by up to a tenth.
+    """
+    first, cap = policy.bounds
+    # Past some dozens of asks the power has long since met the cap, or stays one.
+    return min(cap, first * policy.factor ** min(asks, 64)) * (1 + uniform / 10)
+
+
+def lone_delay(policy: PollPolicy, asks: int, age: float, uniform: float) -> float:
+    """Seconds before a task is asked of which no list tells.
+
+    Args:
+        policy: The waits' scale.
+        asks: How often it was asked.
+        age: Seconds since somebody began to ask for it.
+        uniform: A random number from 0 to 1.
+    """
+    if policy.strategy == "backoff":
+        return backoff_delay(policy, asks, uniform)
+    first, cap = policy.bounds
+    return min(cap, max(first, sqrt(2 * policy.price * age)))
+
+
+class Bounds:
+    """The bounds of the tasks of one session.
+
+    Args:
+        policy: The waits' scale.
+        rng: Where jitter comes from.
+        window: The tasks.
+
+    Attributes:
+        guided: Whether the list tells whom to ask; then no task has a bound of its own, but for those that are held.
+    """
+
+    def __init__(self, policy: PollPolicy, rng: random.Random, window: Window) -> None:
+        self._policy = policy
+        self._rng = rng
+        self._window = window
+        self._plain = policy.strategy == "backoff"
+        self._heap: list[tuple[float, int, Seat]] = []
+        self._sweep_at = inf
+        self.guided = not self._plain
+
+    def bind(self, seat: Seat, now: float) -> None:
+        """A task was accepted, or was asked."""
+        if self._plain or seat.held:
+            wait = backoff_delay(self._policy, seat.asks, self._rng.random())
+        elif not self.guided:
+            # From half to a whole of a task's age, as the backoff waits, without the memory of how often it was asked.
+            wait = min(BLIND_CAP, max(2 * self._policy.bounds[0], (now - seat.accepted) / 2))
+        else:
+            seat.bound = inf
+            self._sweep_at = min(self._sweep_at, now + _SWEEP)
+            return
+        self._push(seat, now + wait)
+
+    def _push(self, seat: Seat, at: float) -> None:
+        seat.bound = at
+        if len(self._heap) > 2 * len(self._window) + _ROOM:
+            self._heap = [(each.bound, each.order, each) for each in self._window if each.bound < inf]
+            heapq.heapify(self._heap)
+        else:
+            heapq.heappush(self._heap, (at, seat.order, seat))
+
+    def guide(self, now: float, *, guided: bool) -> None:
+        """Bounds everybody's wait anew where the list has become of no use, or of use again."""
+        guided = guided and not self._plain
+        if guided is not self.guided:
+            self.guided = guided
+            for seat in self._window:
+                if not (seat.asking or seat.held):
+                    self.bind(seat, now)
+        if now >= self._sweep_at:
+            self._sweep(now)
+
+    def _sweep(self, now: float) -> None:
+        self._sweep_at = now + _SWEEP
+        for seat in self._window:
+            unasked = now - max(seat.accepted, seat.asked)
+            if seat.bound == inf and not seat.asking and unasked >= max(LONGEST, (now - seat.accepted) * 2 / 3):
+                self._push(seat, now)
+
+    def at(self) -> float:
+        """When the next task is to be asked, or looked for, in any case."""
+        return min(self._sweep_at, self._first())
+
+    def _first(self) -> float:
+        while self._heap:
+            at, _, seat = self._heap[0]
+            if seat.bound == at and not seat.asking and self._window.seats.get(seat.task) is seat:
+                return at
+            heapq.heappop(self._heap)
+        return inf
+
+    def pop(self, now: float) -> Seat | None:
+        """A task that must be asked now, if there is one."""
+        return heapq.heappop(self._heap)[2] if self._first() <= now else None
