@@ -172,7 +172,7 @@ class ClientConfig:
             deadline passes (default 10).
         settle: So long may a clip still appear in the session's list after its upload's answer was lost or its task
             timed out; then it
-            counts as absent. None (the default) derives it from the batch's own uploads: twice the slowest and ten
+            counts as absent. None (the default) derives it from the batch's own uploads: twice the slowest and 20
             seconds (four times, while fewer than five have ended), from 15 to 300; 300 before any has ended.
         trust_env: Take proxies from the environment; such a proxy sees where requests go (default no).
         proxy: A proxy's URL; may hold credentials, so it is never shown.

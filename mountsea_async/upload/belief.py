@@ -99,16 +99,17 @@ class Belief:
         self.reading, self.read_at, self.again = False, now, -inf
         self.failures += 1
 
-    def ended(self, task: int, now: float, *, listed: bool, failed: bool) -> None:
-        """A task has ended: was it in the list?"""
+    def ended(self, task: int, now: float, *, listed: bool, failed: bool, watched: bool) -> None:
+        """A task has ended: was it in the list? Where somebody waits for each of them, some are audited."""
         self._ended += 1
         self._unlisted += failed
+        if not listed and not self.misled:
+            self.audits += 1  # seldom comes one alone
         if not (listed or failed):
             self._doubtful.append((task, now))
             if not self.misled:
-                self.audits += 1
                 self.again = now + GRACE
-        self._since_audit += 1
+        self._since_audit += watched
         if self._since_audit >= self._audit_after:
             self.audits, self._since_audit = self.audits + 1, 0
             self._audit_after = min(AUDITS, 2 * self._audit_after)

@@ -11,6 +11,8 @@ import heapq
 import random
 from math import inf, sqrt
 
+import attrs
+
 from ..config import PollPolicy
 from .window import Seat, Window
 
@@ -69,14 +71,19 @@ class Bounds:
         self._rng = rng
         self._window = window
         self._plain = policy.strategy == "backoff"
+        first, cap = policy.bounds
+        # Who gets no answer asks less and less often.
+        self._trouble = policy if self._plain else attrs.evolve(policy, first=2 * first, cap=3 * cap)
         self._heap: list[tuple[float, int, Seat]] = []
         self._sweep_at = inf
         self.guided = not self._plain
 
     def bind(self, seat: Seat, now: float) -> None:
         """A task was accepted, or was asked."""
-        if self._plain or seat.held:
+        if self._plain:
             wait = backoff_delay(self._policy, seat.asks, self._rng.random())
+        elif seat.held:
+            wait = backoff_delay(self._trouble, seat.failures, self._rng.random())
         elif not self.guided:
             # From half to a whole of a task's age, as the backoff waits, without the memory of how often it was asked.
             wait = min(BLIND_CAP, max(2 * self._policy.bounds[0], (now - seat.accepted) / 2))

@@ -11,8 +11,9 @@ __all__ = ["SILENCE", "Completions"]
 
 MANY = 8
 """So many completions tell how fast they come."""
-SILENCE, SILENT_GAPS = 15.0, 5.0
-"""Seconds, and mean gaps between completions, after which silence says that something isn't noticed."""
+SILENCE, SILENT_GAPS, SILENT_AT_MOST = 15.0, 5.0, 200.0
+"""Seconds, and mean gaps between completions, after which silence says that something isn't noticed; and so many
+seconds at most, since silence ends a batch after some minutes."""
 
 
 class Completions:
@@ -47,9 +48,13 @@ class Completions:
             return 1 / max(1.0, now - self.began)
         return (len(self._times) - 1) / max(self._least, now - self._times[0])
 
+    def silence(self, now: float) -> float:
+        """Seconds since one was noted."""
+        return now - (self._times[-1] if self._times else self.began)
+
     def silent(self, now: float) -> bool:
         """Whether nothing has ended for suspiciously long."""
         if not self.known:
             return now - self.began > 4 * SILENCE
         gap = (self._times[-1] - self._times[0]) / (len(self._times) - 1)
-        return now - self._times[-1] > max(SILENCE, SILENT_GAPS * gap)
+        return self.silence(now) > min(SILENT_AT_MOST, max(SILENCE, SILENT_GAPS * gap))

@@ -44,7 +44,7 @@ def settle_limit(setting: float | None, longest: float | None, ended: int) -> fl
         return setting
     if longest is None:
         return SETTLE_MOST
-    return min(SETTLE_MOST, max(SETTLE_LEAST, (4 if ended < FEW else 2) * longest + 10))
+    return min(SETTLE_MOST, max(SETTLE_LEAST, (4 if ended < FEW else 2) * longest + 20))
 
 
 def outage_delay(policy: RetryPolicy, outages: int, uniform: float) -> float:

@@ -190,6 +190,7 @@ class Schedule:
             begun: Whether it is being worked on, by the service's word.
         """
         seat, window = self._answered(task, now), self._window
+        seat.failures = 0
         window.learn(seat, ended=False)
         window.seen_pending(seat, seat.asked, begun=begun)
         self._bounds.bind(seat, now)
@@ -201,6 +202,7 @@ class Schedule:
         seat = self._answered(task, now)
         seat.held = True
         self._bounds.bind(seat, now)
+        seat.failures += 1
 
     def _answered(self, task: int, now: float) -> Seat:
         self._advance(now)
@@ -231,7 +233,7 @@ class Schedule:
         else:
             self._completions.note(now, 1)
             window.completed(now, 0)
-        belief.ended(task, now, listed=listed, failed=failed)
+        belief.ended(task, now, listed=listed, failed=failed, watched=self.stream)
         window.shrink()
         window.fill(now)
 
@@ -297,8 +299,8 @@ class Schedule:
             seat.listed, seat.expected = chance, 1 - (1 - chance) * (1 - suspected)
         elif self._may_check() and self._belief.audits:
             self._belief.audits -= 1
-        elif now >= self._sentinel():
-            self._sentinel_at = now + sqrt(2 * self._price * max(1.0, now - self._completions.began))
+        elif now >= self._sentinel(now):
+            self._sentinel_at = now + sqrt(2 * self._price * max(1.0, self._completions.silence(now)))
         else:
             return None
         return seat
@@ -310,11 +312,12 @@ class Schedule:
 
     def _may_check(self) -> bool:
         """Whether a task may be asked though nothing speaks for it."""
-        return self.stream and not self._window.outstanding and not self._misled()
+        return not self._window.outstanding and not self._misled()
 
-    def _sentinel(self) -> float:
-        """When to do so before anything has ended: the list may lag without showing it."""
-        return self._sentinel_at if self._may_check() and self._belief.untried and not self._in_flight else inf
+    def _sentinel(self, now: float) -> float:
+        """When to do so because nothing is heard: the list may lag without showing it, or all may be failing."""
+        silent = self._completions.silent(now) or (self.stream and self._belief.untried)
+        return self._sentinel_at if silent and not self._in_flight and self._may_check() else inf
 
     def _is_due(self, worth: float, chance: float, now: float) -> bool:
         sure = SURE if self._eager(now) else CERTAIN
@@ -387,5 +390,6 @@ class Schedule:
             wait = (self._price - worth) / max(growth, 1e-3)
             # A chance grows, so that may be too long: to be looked at again by half of the time that has passed.
             wait = max(_STEP, min(wait, max(0.25, (now - seat.since) / 2)))
-            at = min(at, now if self._is_due(worth, chance, now) else now + wait, self._sentinel())
+            due = self._is_due(worth, chance, now) or (self._may_check() and self._belief.audits)
+            at = min(at, now if due else now + wait, self._sentinel(now))
         return max(at, now + _TICK, self._free_at)

@@ -43,6 +43,7 @@ class Seat:
         asking: Whether it is being asked just now.
         held: Whether the last ask brought no answer: it waits for its bound.
         asks: How many asks it has had.
+        failures: How many of the last ones in a row brought nothing.
         asked: When it was asked last.
         bound: When it is asked at the latest; infinity while only the sweep bounds it.
         expected: The probability that it had ended, when it was asked; `listed` is the part that the list told.
@@ -57,6 +58,7 @@ class Seat:
     asking: bool = False
     held: bool = False
     asks: int = 0
+    failures: int = 0
     asked: float = 0.0
     bound: float = inf
     expected: float = 0.0

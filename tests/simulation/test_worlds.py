@@ -23,6 +23,7 @@ REGRESSIONS = {
     417: "a cancel of ours got lost in aiohttp's timeout when the machine had stood still",
     1132: "a late clip went to an item that had timed out, since the unknown one had settled",
     1616: "a late clip went to an item that had failed, since the unknown one had settled",
+    745: "a late clip of a lost upload went to a later one: the settle time had shrunk to what uploads themselves take",
     4402: "a late clip went to an item that was sent after its own had settled, before any upload had ended",
     1573: "an item whose task was pending was given somebody else's clip",
 }
