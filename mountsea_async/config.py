@@ -126,9 +126,10 @@ class PollPolicy:
     @property
     def bounds(self) -> tuple[float, float]:
         """The shortest wait and the longest, with what the strategy takes where nothing was set."""
-        first, cap = (1.0, 10.0) if self.strategy == "learned" else (2.0, 30.0)
-        cap = cap if self.cap is None else self.cap
-        return min(cap, first if self.first is None else self.first), cap
+        usual_first, usual_cap = (1.0, 10.0) if self.strategy == "learned" else (2.0, 30.0)
+        first = usual_first if self.first is None else self.first
+        cap = max(usual_cap, first) if self.cap is None else self.cap
+        return min(cap, first), cap
 
 
 def _a(kind: type, *, optional: bool = False) -> Callable[..., None]:

@@ -24,10 +24,12 @@ BAD: list[tuple[type, str, list[object]]] = [
     (RetryPolicy, "cap", [*NO_NUMBER, *NOT_NEGATIVE]),
     (RetryPolicy, "max_retry_after", [*NO_NUMBER, *NOT_NEGATIVE, math.inf]),
     (RetryPolicy, "patience", [*NO_NUMBER, *POSITIVE]),
-    (PollPolicy, "first", [*NO_NUMBER, *NOT_NEGATIVE]),
+    (PollPolicy, "strategy", [None, "fast", 1]),
+    (PollPolicy, "price", [*NO_NUMBER, *POSITIVE, 3601]),
+    (PollPolicy, "first", [value for value in [*NO_NUMBER, *POSITIVE] if value is not None]),
     (PollPolicy, "factor", [*NO_NUMBER, 0, 0.99, -1, 10.01, math.inf]),
-    (PollPolicy, "cap", [*NO_NUMBER, *POSITIVE]),
-    (PollPolicy, "max_rate", [*NO_NUMBER, *POSITIVE]),
+    (PollPolicy, "cap", [value for value in [*NO_NUMBER, *POSITIVE] if value is not None]),
+    (PollPolicy, "max_rate", [value for value in [*NO_NUMBER, *POSITIVE] if value is not None]),
     (PollPolicy, "stall", [*NO_NUMBER, 0, -1, 599.9]),
     (PollPolicy, "blank", [*NO_NUMBER, *NOT_NEGATIVE]),
     (PollPolicy, "not_found", [*NO_NUMBER, *NOT_NEGATIVE]),
@@ -74,8 +76,12 @@ def test_every_setting_has_a_row_of_bad_values_here() -> None:
         (Timeouts, {"connect": 0.001, "submit": 3600, "poll": 1}),
         (RetryPolicy, {"max_tries": 1, "base": 0, "cap": 0, "max_retry_after": 0, "patience": 0.5}),
         (RetryPolicy, {"max_tries": 20}),
-        (PollPolicy, {"first": 0, "factor": 1, "cap": 0.1, "max_rate": 0.1, "stall": 600, "blank": 0, "not_found": 0}),
-        (PollPolicy, {"factor": 10, "stall": 86400}),
+        (
+            PollPolicy,
+            {"first": 0.01, "factor": 1, "cap": 0.1, "max_rate": 0.1, "stall": 600, "blank": 0, "not_found": 0},
+        ),
+        (PollPolicy, {"factor": 10, "stall": 86400, "strategy": "backoff", "price": 0.01}),
+        (PollPolicy, {"first": None, "cap": None, "max_rate": None, "price": 3600}),
         (ClientConfig, {"shutdown": 0, "settle": 0, "trust_env": True, "allow_http": True}),
         (ClientConfig, {"shutdown": 60, "proxy": "http://proxy.example:3128"}),
         (ClientConfig, {"ssl_context": ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)}),
@@ -90,9 +96,25 @@ def test_the_defaults_are_those_of_the_documentation() -> None:
     config = ClientConfig()
     assert attrs.astuple(config.timeouts) == (10, 60, 30)
     assert attrs.astuple(config.retry) == (8, 0.5, 20, 120, 600)
-    assert attrs.astuple(config.poll) == (2, 1.5, 15, 20, 600, 30, 60)
+    assert attrs.astuple(config.poll) == ("learned", 0.7, None, 1.5, None, None, 600, 30, 60)
     assert (config.shutdown, config.settle) == (10, None)
     assert (config.trust_env, config.proxy, config.ssl_context, config.allow_http) == (False, None, None, False)
+
+
+@pytest.mark.parametrize(
+    ("policy", "bounds"),
+    [
+        (PollPolicy(), (1, 10)),
+        (PollPolicy(strategy="backoff"), (2, 30)),
+        (PollPolicy(first=40), (40, 40)),
+        (PollPolicy(cap=0.5), (0.5, 0.5)),
+        (PollPolicy(strategy="backoff", first=3, cap=60), (3, 60)),
+    ],
+)
+def test_the_waits_that_were_not_set_follow_the_strategy_and_one_another(
+    policy: PollPolicy, bounds: tuple[float, float]
+) -> None:
+    assert policy.bounds == bounds
 
 
 @pytest.mark.parametrize(

@@ -127,7 +127,7 @@ async def test_after_a_cancel_the_same_call_goes_on_where_it_stopped(world, tmp_
 
 async def test_after_a_deadline_the_same_call_goes_on_where_it_stopped(world, tmp_path: Path) -> None:
     w = await world(Behaviour(durations=Fixed(20), latency=1))
-    first = await w.client.upload_batch(SONGS, journal=tmp_path / "j", concurrency=3, deadline=12)
+    first = await w.client.upload_batch(SONGS, journal=tmp_path / "j", concurrency=3, deadline=6)
     assert {ItemState.UNDETERMINED, ItemState.NOT_SUBMITTED} <= set(first.counts)
     assert told(first) == told(read_journal(tmp_path / "j"))
     second = await w.client.upload_batch(SONGS, journal=tmp_path / "j")

@@ -166,7 +166,7 @@ class Life:
             self._serve()
             at = self._schedule.wake_at(self.now)
             assert at > self.now
-            assert at < inf or not self._told, "somebody is pending, and nobody is ever asked again"
+            assert at < inf or self._told.keys() <= self._asking, "somebody is never asked again"
             if self._events and self._events[0][0] <= at:
                 self.now, _, event = heapq.heappop(self._events)
                 event()

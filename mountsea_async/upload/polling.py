@@ -293,6 +293,8 @@ class Schedule:
             if chance >= SURE or chance * (now - self._grown_at) >= self._price:
                 at_work.expected = at_work.listed = chance
                 return at_work
+        if now < self._not_before(seat):
+            return None
         worth, chance, suspected = self._worth(seat, now)
         seat.expected = seat.listed = 0.0
         if self._is_due(worth, chance, now):
@@ -309,6 +311,10 @@ class Schedule:
         """The task that has most probably ended, if one more may be asked: as many as there are clips to be found."""
         free = self._in_flight < max(1, self._window.outstanding) or self._few() or self._misled()
         return self._window.top() if free and not self._plain else None
+
+    def _not_before(self, seat: Seat) -> float:
+        """A task that no list guides to isn't asked sooner than the policy's shortest wait."""
+        return seat.since + self._least - _TICK if self._few() else -inf
 
     def _may_check(self) -> bool:
         """Whether a task may be asked though nothing speaks for it."""
@@ -391,5 +397,5 @@ class Schedule:
             # A chance grows, so that may be too long: to be looked at again by half of the time that has passed.
             wait = max(_STEP, min(wait, max(0.25, (now - seat.since) / 2)))
             due = self._is_due(worth, chance, now) or (self._may_check() and self._belief.audits)
-            at = min(at, now if due else now + wait, self._sentinel(now))
+            at = min(at, max(min(now if due else now + wait, self._sentinel(now)), self._not_before(seat)))
         return max(at, now + _TICK, self._free_at)
