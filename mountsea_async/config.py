@@ -93,7 +93,7 @@ class PollPolicy:
         strategy: "learned" (the default) reads the session's list of clips, learns from it and from what was found how
             fast uploads end and which are worked on, and asks the tasks that have probably ended. "backoff" asks each
             task by itself, after waits that grow from `first` by `factor` up to `cap`, as the service recommends.
-        price: How many seconds of lag one request is worth (default 0.7): a task is asked when it is expected to have
+        price: How many seconds of lag one request is worth (default 0.75): a task is asked when it is expected to have
             been ended for about so long. More of it means fewer requests and later news. Of no use to "backoff".
         first: The wait before a task is asked for the first time and, learned, the shortest between two readings of
             the list. None (the default): 1 if learned, else 2.
@@ -109,7 +109,7 @@ class PollPolicy:
     """
 
     strategy: Literal["learned", "backoff"] = attrs.field(default="learned")
-    price: float = attrs.field(default=0.7, validator=_number(0, 3600, above=True))
+    price: float = attrs.field(default=0.75, validator=_number(0, 3600, above=True))
     first: float | None = attrs.field(default=None, validator=attrs.validators.optional(_number(0, above=True)))
     factor: float = attrs.field(default=1.5, validator=_number(1, 10))
     cap: float | None = attrs.field(default=None, validator=attrs.validators.optional(_number(0, above=True)))

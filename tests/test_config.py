@@ -96,7 +96,7 @@ def test_the_defaults_are_those_of_the_documentation() -> None:
     config = ClientConfig()
     assert attrs.astuple(config.timeouts) == (10, 60, 30)
     assert attrs.astuple(config.retry) == (8, 0.5, 20, 120, 600)
-    assert attrs.astuple(config.poll) == ("learned", 0.7, None, 1.5, None, None, 600, 30, 60)
+    assert attrs.astuple(config.poll) == ("learned", 0.75, None, 1.5, None, None, 600, 30, 60)
     assert (config.shutdown, config.settle) == (10, None)
     assert (config.trust_env, config.proxy, config.ssl_context, config.allow_http) == (False, None, None, False)
 

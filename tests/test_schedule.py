@@ -36,6 +36,7 @@ class World:
         failing: The share that fails.
         listing: What the list of clips is like; one of `LISTS`.
         lag: Seconds that a lagging list is behind.
+        wrong: The share of the ids that a list lacks, or that it holds of others.
         words: Whether an answer tells who is being worked on.
         errors: The share of the answers that aren't the task.
         round_trip: Seconds, at least; up to twice as many.
@@ -51,6 +52,7 @@ class World:
     failing: float = 0.02
     listing: str = "right"
     lag: float = 30.0
+    wrong: float = 0.1
     words: bool = True
     errors: float = 0.0
     round_trip: float = 0.1
@@ -73,9 +75,9 @@ class Course:
         self.dropped = [rng.uniform(self.accepted[n], span) if rng.random() < world.dropped else inf for n in names]
         lacking = world.listing == "lacks ids"
         late = world.lag if world.listing == "lags" else 0.0
-        listed = [inf if self.failed[n] or (lacking and rng.random() < 0.3) else self.ended[n] + late for n in names]
+        listed = [inf if self.failed[n] or (lacking and rng.random() < world.wrong) else self.ended[n] + late for n in names]
         self.listed = listed
-        foreign = world.items if world.listing == "holds foreign ids" else 0
+        foreign = round(world.items * world.wrong) if world.listing == "holds foreign ids" else 0
         self.foreign = [rng.uniform(-span / 2, span) for _ in range(foreign)]
 
     def _worked(self, world: World, durations: Sequence[float], rng: random.Random) -> tuple[list[float], list[float]]:
@@ -261,3 +263,224 @@ def most_within(times: Sequence[float], seconds: float) -> int:
             first += 1
         most = max(most, last - first + 1)
     return most
+
+
+# ---------------------------------------------------------------------------------------------------- whatever the world
+worlds = st.builds(
+    World,
+    items=st.integers(1, 40),
+    median=st.sampled_from([0.5, 3.0, 30.0, 200.0]),
+    at_once=st.sampled_from([1, 3, None]),
+    fifo=st.booleans(),
+    failing=st.sampled_from([0.0, 0.02, 0.5, 1.0]),
+    listing=st.sampled_from(LISTS),
+    lag=st.sampled_from([1.0, 30.0, 1000.0]),
+    wrong=st.sampled_from([0.1, 1.0]),
+    words=st.booleans(),
+    errors=st.sampled_from([0.0, 0.1, 0.5]),
+    round_trip=st.sampled_from([0.001, 0.1, 3.0]),
+    pause=st.sampled_from([0.001, 0.1, 5.0]),
+    dropped=st.sampled_from([0.0, 0.2]),
+    seed=st.integers(0, 2**16),
+)
+policies = st.builds(
+    PollPolicy,
+    price=st.sampled_from([0.1, 0.7, 5.0]),
+    first=st.sampled_from([None, 0.5, 3.0]),
+    cap=st.sampled_from([None, 5.0, 20.0]),
+    max_rate=st.sampled_from([None, None, 1.0, 5.0]),
+)
+plain_policies = st.builds(
+    PollPolicy,
+    strategy=st.just("backoff"),
+    first=st.sampled_from([None, 0.5, 3.0]),
+    factor=st.sampled_from([1.0, 1.5, 3.0]),
+    cap=st.sampled_from([None, 5.0]),
+    max_rate=st.sampled_from([None, 1.0, 5.0]),
+)
+allowances = st.sampled_from([None, None, 0.5, 3.0])
+check = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
+def rate(life: Life, allowed: float | None) -> float:
+    """Polls a second, at most."""
+    most = life.policy.max_rate or max(20.0, life.world.items / 5)
+    return most if allowed is None else min(most, allowed)
+
+
+def queueing(life: Life, allowed: float | None) -> float:
+    """Seconds that somebody who is due may have to wait because the rate lets others go first."""
+    return 5.0 + 2.5 * life.world.items / rate(life, allowed)
+
+
+def is_at_its_longest(life: Life, wait: Wait) -> float:
+    """Seconds that a task may go unasked by the learned schedule, whatever the list is like."""
+    age = wait.since - life.course.accepted[wait.task]
+    return max(LONGEST, 2 * age) + SWEEP
+
+
+@settings(check, max_examples=120)
+@given(worlds, policies, st.booleans(), allowances)
+def test_every_task_is_asked_to_its_end_and_nobody_twice_at_a_time_or_afterwards(
+    world: World, policy: PollPolicy, stream: bool, allowed: float | None
+) -> None:
+    # The life itself asserts that only who is pending is asked, and that the next moment to ask lies ahead.
+    life = Life(world, policy, stream=stream, allowed=allowed)
+    dropped = {number for number, at in enumerate(life.course.dropped) if at < inf}
+    assert life.found.keys() | dropped == set(range(world.items))
+    assert len(life.decisions) <= 40 * world.items + 2 * life.now / policy.bounds[0] + 50
+    assert len(life.wakes) <= 10 * len(life.decisions) + 5 * life.now + 100
+    assert most_within(life.wakes, 1.0) <= 60
+
+    limit = rate(life, allowed)
+    times = [at for at, _ in life.decisions]
+    assert most_within(times, 1.0) <= max(1.0, limit)
+    assert most_within(times, 10.0) <= max(1.0, 10 * limit)
+
+    for wait in life.waits:
+        longest = is_at_its_longest(life, wait)
+        if wait.held:
+            trouble = attrs.evolve(policy, first=2 * policy.bounds[0], cap=3 * policy.bounds[1])
+            longest = backoff_delay(trouble, wait.asks, 1.0) + 10.0
+        assert wait.seconds <= longest + queueing(life, allowed) + 2 * world.round_trip
+
+
+@settings(check, max_examples=50)
+@given(worlds, st.booleans(), allowances)
+def test_without_a_list_nobody_is_unasked_for_longer_than_the_cap_of_the_blind(
+    world: World, stream: bool, allowed: float | None
+) -> None:
+    life = Life(attrs.evolve(world, listing="unreadable", items=world.items + 2), stream=stream, allowed=allowed)
+    for wait in life.waits:
+        age = wait.since - life.course.accepted[wait.task]
+        # At the end, where so few are left that no list would be read, the wait grows with the root of the age.
+        longest = max(BLIND_CAP, 4 * age**0.5 * 1.5) + 10.0
+        assert wait.seconds <= longest + queueing(life, allowed)
+
+
+@settings(check, max_examples=50)
+@given(worlds, plain_policies, st.booleans(), allowances)
+def test_the_plain_backoff_waits_as_documented_and_never_reads_the_list(
+    world: World, policy: PollPolicy, stream: bool, allowed: float | None
+) -> None:
+    life = Life(world, policy, stream=stream, allowed=allowed)
+    assert life.readings == 0
+    for wait in life.waits:
+        assert wait.seconds >= backoff_delay(policy, wait.asks, 0.0) - 1e-6
+        assert wait.seconds <= backoff_delay(policy, wait.asks, 1.0) + queueing(life, allowed)
+
+
+@settings(check, max_examples=30)
+@given(worlds, policies, st.integers(1, 2), st.booleans())
+def test_for_one_or_two_tasks_no_list_is_read(world: World, policy: PollPolicy, items: int, stream: bool) -> None:
+    life = Life(attrs.evolve(world, items=items, pause=0.0), policy, stream=stream)
+    after_all = [ask for at, ask in life.decisions if at >= max(life.course.accepted) + world.round_trip]
+    assert LIST not in after_all
+
+
+@settings(check, max_examples=30)
+@given(worlds, policies, st.booleans())
+def test_the_same_world_is_met_with_the_same_decisions(world: World, policy: PollPolicy, stream: bool) -> None:
+    once, again = Life(world, policy, stream=stream), Life(world, policy, stream=stream)
+    assert once.decisions == again.decisions
+    assert once.wakes == again.wakes
+    # What the tasks are called, and so where they lie in a set, is nothing to go by either.
+    names = {number: random.Random(number).getrandbits(60) for number in range(world.items)}
+    renamed = Life(world, policy, stream=stream, name=names.__getitem__)
+    assert renamed.decisions == [(at, ask if ask is LIST else names[ask]) for at, ask in once.decisions]
+
+
+# ------------------------------------------------------------------------------------------- worlds as they probably are
+SEEDS = range(4)
+
+
+def lived(world: World, *, stream: bool = True, **policy: float | str) -> list[Life]:
+    """A world under some seeds."""
+    made = PollPolicy(**policy)  # type: ignore[arg-type]
+    return [Life(attrs.evolve(world, seed=seed), made, stream=stream) for seed in SEEDS]
+
+
+def mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)
+
+
+@pytest.mark.parametrize("at_once", [1, 5, None])
+def test_who_takes_items_as_they_land_hears_of_them_sooner_than_who_waits_for_the_end(at_once: int | None) -> None:
+    world = World(items=60, at_once=at_once)
+    streams, batches = lived(world), lived(world, stream=False)
+    assert mean([life.lag for life in streams]) < 0.5 * mean([life.lag for life in batches])
+    assert mean([len(life.decisions) for life in streams]) > mean([len(life.decisions) for life in batches])
+
+
+@pytest.mark.parametrize(("at_once", "most"), [(1, 1.5), (5, 1.8), (None, 2.6)])
+def test_where_only_the_end_matters_a_task_is_asked_about_once(at_once: int | None, most: float) -> None:
+    lives = lived(World(items=100, at_once=at_once), stream=False)
+    assert mean([life.asks / life.world.items for life in lives]) <= most
+
+
+@pytest.mark.parametrize("at_once", [1, 5])
+def test_a_list_that_is_right_spares_most_of_the_backoffs_asks_and_lag(at_once: int) -> None:
+    world = World(items=60, at_once=at_once)
+    ours, plain = lived(world), lived(world, strategy="backoff")
+    assert mean([len(life.decisions) for life in ours]) <= 0.6 * mean([len(life.decisions) for life in plain])
+    assert mean([life.lag for life in ours]) <= 0.3 * mean([life.lag for life in plain])
+
+
+@pytest.mark.parametrize("listing", LISTS[1:])
+@pytest.mark.parametrize("at_once", [1, 5])
+def test_a_list_that_is_wrong_costs_fewer_asks_than_the_backoff(listing: str, at_once: int) -> None:
+    world = World(items=60, at_once=at_once, listing=listing)
+    ours, plain = lived(world), lived(world, strategy="backoff")
+    assert mean([len(life.decisions) for life in ours]) <= mean([len(life.decisions) for life in plain])
+
+
+def test_a_dearer_request_is_made_less_often() -> None:
+    cheap, dear = (lived(World(items=40), price=price) for price in (0.2, 5.0))
+    assert mean([len(life.decisions) for life in dear]) < 0.7 * mean([len(life.decisions) for life in cheap])
+    assert mean([life.lag for life in dear]) > mean([life.lag for life in cheap])
+
+
+def test_the_last_of_a_batch_is_found_though_the_list_never_shows_it() -> None:
+    for life in lived(World(items=20, failing=1.0)):
+        assert len(life.found) == 20
+        assert all(at - life.course.ended[number] <= 120 for number, at in life.found.items())
+
+
+def test_of_two_that_are_left_the_younger_is_not_forgotten_because_the_older_were_worked_on_first() -> None:
+    world = World(items=80, median=300, at_once=3, listing="unreadable", words=False, round_trip=0.001, pause=5, seed=743)
+    life = Life(world, stream=False)
+    late = [at - life.course.ended[number] for number, at in life.found.items()]
+    assert max(late) <= BLIND_CAP + 10
+
+
+def test_one_that_got_no_answer_is_not_starved_by_those_that_have_rather_ended() -> None:
+    world = World(items=80, at_once=1, failing=0.5, fifo=False, listing="lags", errors=0.1, pause=0.1, seed=973)
+    life = Life(world, allowed=0.5)
+    assert max(wait.seconds for wait in life.waits if wait.held) <= 30 * 1.1 + 2.5 * 80 / 0.5
+
+
+def test_a_list_that_is_readable_every_other_time_does_not_put_a_task_off_for_ever() -> None:
+    world = World(items=80, median=300, at_once=3, failing=0.5, listing="flaky", words=False, round_trip=3, pause=5, seed=584)
+    life = Life(world)
+    assert max(wait.seconds for wait in life.waits) <= LONGEST + SWEEP + 10
+
+
+def test_with_nobody_to_ask_there_is_nothing_to_wake_for() -> None:
+    schedule = Schedule(PollPolicy(), random.Random(0))
+    assert schedule.wake_at(0.0) == inf
+    assert schedule.due(0.0) is None
+    schedule.add(7, 1.0)
+    assert 7 in schedule
+    assert 1.0 < schedule.wake_at(1.0) < 10.0
+    schedule.drop(7, 2.0)
+    assert (len(schedule), schedule.wake_at(2.0)) == (0, inf)
+
+
+def test_a_list_that_may_hold_something_already_is_read_at_once() -> None:
+    schedule = Schedule(PollPolicy(), random.Random(0))
+    for task in range(5):
+        schedule.add(task, 10.0)
+    assert schedule.due(10.0) is None
+    schedule.read_soon()
+    assert schedule.due(10.0) is LIST
+    assert schedule.due(10.1) is None, "once is enough"

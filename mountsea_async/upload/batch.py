@@ -119,9 +119,8 @@ class Batch:
         self.stopped: str | None = None
         self.stop_error: MountseaError | None = None
         self.pauses = 0
-        self._named: set[str] = set()
-        self._earlier: frozenset[str] = frozenset()
-        self._explained = 0
+        self._unexplained: set[str] = set()
+        self._ahead: set[str] = set()
         self._repeated: dict[str, None] = {}
         self._unreadable = 0
         self._by_url: dict[str, Item] = {}
@@ -174,7 +173,7 @@ class Batch:
     @property
     def unexplained(self) -> int:
         """Ids of the session's list that no item's task has named, and that were not there before the batch."""
-        return len(self.listed or ()) - self._explained
+        return len(self._unexplained)
 
     def odd(self, repeated: Iterable[str], unreadable: int) -> bool:
         """Whether these oddities of the session's list are new."""
@@ -253,7 +252,7 @@ class Batch:
                 self._unreadable = event.unreadable
             case SessionOpened():
                 self.session_id, self.adopted, self.earlier = event.session_id, event.adopted, event.earlier
-                self._earlier = frozenset(event.earlier)
+                self._ahead.update(event.earlier)
                 self.stopped = self.stop_error = None
             case SubmitsStopped():
                 self.stopped, self.stop_error = event.reason, event.error
@@ -265,7 +264,15 @@ class Batch:
         for audio_id in event.audio_ids:
             if audio_id not in self.listed:
                 self.listed[audio_id] = event.seq
-                self._explained += audio_id in self._named or audio_id in self._earlier
+                if audio_id in self._ahead:
+                    self._ahead.remove(audio_id)
+                else:
+                    self._unexplained.add(audio_id)
+
+    def _note_named(self, audio_id: str) -> None:
+        if self.listed is None or audio_id not in self.listed:
+            self._ahead.add(audio_id)
+        self._unexplained.discard(audio_id)
 
     def _change(self, item: Item, event: ItemChanged) -> None:
         state = advance(item.state, event.trigger)
@@ -276,9 +283,8 @@ class Batch:
         item.reason = event.reason or item.reason
         item.task_id = event.task_id or item.task_id
         item.clip = event.clip or item.clip
-        if event.clip is not None and event.clip.id not in self._named:
-            self._named.add(event.clip.id)
-            self._explained += event.clip.id in (self.listed or ())
+        if event.clip is not None:
+            self._note_named(event.clip.id)
         item.error = event.error
         self._count_requests(item, event)
         if state is ItemState.SUBMITTING:

@@ -116,7 +116,7 @@ class Bounds:
         self._sweep_at = now + _SWEEP
         for seat in self._window:
             unasked = now - max(seat.accepted, seat.asked)
-            if seat.bound == inf and not seat.asking and unasked >= max(LONGEST, (now - seat.accepted) * 2 / 3):
+            if seat.bound > now and not seat.asking and unasked >= max(LONGEST, (now - seat.accepted) * 2 / 3):
                 self._push(seat, now)
 
     def at(self) -> float:

@@ -184,7 +184,8 @@ class Fanout:
         return True
 
     async def _poll(self, item: Item) -> None:
-        follower = Follower(self._caller, item.task_id or "", self._config.poll, self.turns.begin(item))
+        self.turns.begin(item)
+        follower = Follower(self._caller, item.task_id or "", self._config.poll, self.turns, item.index)
         task = None
         try:
             task = await follower.run()

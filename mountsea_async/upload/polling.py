@@ -48,8 +48,11 @@ POLLS_A_SECOND, ALL_WITHIN = 20.0, 5.0
 """Polls a second where nothing was set; more where so few would not reach the whole batch within so many seconds."""
 _SPACING = 1.15
 """Asks are so much farther apart than the rate says: on their way they draw nearer."""
+OVERDUE = 10.0
+"""Seconds after which a task that the rate has kept waiting beyond its bound is asked before those that have rather
+ended: where so few asks are allowed, these would have every one of them."""
 LAST_TENTH = 0.1
-END_MATTERS = 3.0
+END_MATTERS = 3.5
 """How many times dearer a request is where only the end of the batch matters."""
 SUSPICION = 20.0
 """How many times less a suspected lag is worth there, until the last tenth."""
@@ -274,15 +277,20 @@ class Schedule:
         if self._reading_at(now) <= now + _TICK:
             self._belief.reading = True
             return LIST
-        self._bounds.guide(now, guided=self._few() or not self._misled())
-        seat = self._guess(now)
-        if seat is None and (seat := self._bounds.pop(now)) is not None:
-            seat.expected = seat.listed = 0.0
+        # Of few tasks the list isn't read, so that nothing tells of one which lies outside the window.
+        self._bounds.guide(now, guided=self._window.everybody if self._few() else not self._misled())
+        seat = self._overdue(now - OVERDUE) or self._guess(now) or self._overdue(now)
         if seat is None:
             return None
         seat.asking, seat.asks, seat.asked = True, seat.asks + 1, now
         self._in_flight += 1
         return seat.task
+
+    def _overdue(self, now: float) -> Seat | None:
+        """A task that was to be asked by then in any case."""
+        if (seat := self._bounds.pop(now)) is not None:
+            seat.expected = seat.listed = 0.0
+        return seat
 
     def _guess(self, now: float) -> Seat | None:
         """The task whose end is worth a request by now."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from math import inf
 from typing import Literal, TypeAlias
@@ -164,12 +164,28 @@ class Settling:
 
     def _settle(self) -> None:
         """Closes the holes that this reading decides: nothing more is expected of them, or not any more."""
+        open_ones = self._unsettled()
+        for item in tuple(self._holes):
+            if item not in open_ones:
+                del self._holes[item]
+        if open_ones:  # else most readings would compare thousands of items for nothing
+            self._settle_these(open_ones)
+        self._let_go()
+
+    def _unsettled(self) -> dict[Item, None]:
+        """Items without a clip of which one may still appear."""
+        if not any(self._batch.counts[state] for state in MAY_STILL_LAND):
+            return {}
+        return {
+            item: None
+            for item in self._batch.uploads()
+            if item.state in MAY_STILL_LAND and item.open_requests and item.until is None
+        }
+
+    def _settle_these(self, items: Iterable[Item]) -> None:
         now, first_pending = self._record.now(), self._measure()
         attribution = self._batch.verdict()[1]
-        for item in tuple(self._batch.uploads()):
-            if item.state not in MAY_STILL_LAND or not item.open_requests or item.until is not None:
-                self._holes.pop(item, None)
-                continue
+        for item in items:
             if first_pending < item.last:
                 self._quiet_since[item] = now
             waited = now - max(self._record.waiting_since(item), self._quiet_since.get(item, 0.0))
@@ -179,7 +195,6 @@ class Settling:
                 self._holes.pop(item, None)
                 if item.index not in attribution.inferred and item.index not in attribution.candidates:
                     self._absent(item)
-        self._let_go()
 
     def _measure(self) -> float:
         """Derives the settle time. Returns the event with which the oldest pending upload was about to be sent."""

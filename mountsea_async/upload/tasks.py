@@ -43,11 +43,11 @@ class Watch(Protocol):
     def asks(self) -> Lane:
         """Held for each ask."""
 
-    def wait(self) -> Awaitable[None]:
-        """Done when the task is to be asked."""
+    def wait(self, key: int) -> Awaitable[None]:
+        """Done when a task is to be asked."""
 
-    def sighted(self, sighting: Sighting) -> None:
-        """Told of the task as it is now, or of why it could not be had."""
+    def sighted(self, key: int, sighting: Sighting) -> None:
+        """Told of a task as it is now, or of why it could not be had."""
 
 
 @attrs.define
@@ -62,12 +62,14 @@ class Follower:
         task_id: The task.
         policy: When to give up.
         watch: Says when to ask, and is told what each ask brought.
+        key: What the task is to whoever watches.
     """
 
     caller: Caller
     task_id: str
     policy: PollPolicy
     watch: Watch
+    key: int = 0
     _blank_since: float | None = None
     _lost_since: float = 0.0
     _lost: int = 0
@@ -79,7 +81,7 @@ class Follower:
             TaskLostError: The service has answered 404 for longer than `PollPolicy.not_found`.
         """
         while True:
-            await self.watch.wait()
+            await self.watch.wait(self.key)
             if (ended := await self._ask()) is not None:
                 return ended
 
@@ -87,11 +89,11 @@ class Follower:
         try:
             task = await self.caller.glance(self.task_id, self.watch.asks)
         except MountseaError as error:
-            self.watch.sighted(error)
+            self.watch.sighted(self.key, error)
             self._note_absence(error)
             return None
         self._lost = 0
-        self.watch.sighted(task)
+        self.watch.sighted(self.key, task)
         if not task.ended:
             return None
         if task.status == TaskStatus.SUCCESS and task.data is None:
@@ -206,12 +208,12 @@ class _Alone:
         self.status: str | None = None
         self._seen: set[str] = set()
 
-    def wait(self) -> Awaitable[None]:
+    def wait(self, _: int) -> Awaitable[None]:
         age = self._loop.time() - self._began
         self._asks += 1
         return asyncio.sleep(lone_delay(self._policy, self._asks - 1, age, self._rng.random()))
 
-    def sighted(self, sighting: Sighting) -> None:
+    def sighted(self, _: int, sighting: Sighting) -> None:
         if not isinstance(sighting, Task):
             return
         self.status = sighting.status

@@ -10,8 +10,6 @@ import random
 from collections.abc import Awaitable, Callable
 from math import inf
 
-import attrs
-
 from ..config import PollPolicy
 from ..models import Task, TaskStatus
 from ..wire.pacing import Lane, Pace
@@ -20,7 +18,7 @@ from .lifecycle import ItemState
 from .polling import LIST, Schedule
 from .tasks import Sighting
 
-__all__ = ["Turn", "Turns"]
+__all__ = ["Turns"]
 
 _SHARE, _ALONE = 0.5, 0.9
 """The share of the client's learned rate that polls may take while submits need it, too, and when they don't."""
@@ -64,7 +62,7 @@ class Turns:
         self._heard = heard
         self._failed = failed
         self.read: Callable[[], Awaitable[object]] = _nothing
-        self._turns: dict[int, asyncio.Future[None]] = {}
+        self._turns: list[asyncio.Future[None] | None] = []
         self._timer: asyncio.TimerHandle | None = None
         self._serving: asyncio.Handle | None = None
         self._reader: asyncio.Task[None] | None = None
@@ -84,11 +82,12 @@ class Turns:
         self._schedule.read_soon()
 
     # ------------------------------------------------------------------------------------------------- the items
-    def begin(self, item: Item) -> Turn:
+    def begin(self, item: Item) -> None:
         """An item's task is to be asked for from here on."""
+        # A list, not a dict: thousands of items may be pending, and each byte counts.
+        self._turns += [None] * (item.index + 1 - len(self._turns))
         self._schedule.add(item.index, self._loop.time())
         self._serve_soon()
-        return Turn(self, item.index)
 
     def end(self, item: Item, task: Task | None) -> None:
         """An item's task isn't asked for any more.
@@ -97,7 +96,7 @@ class Turns:
             item: The item.
             task: The task, if it has ended.
         """
-        self._turns.pop(item.index, None)
+        self._turns[item.index] = None
         if item.index not in self._schedule:
             return
         now, clip = self._loop.time(), None if task is None else task.clip
@@ -109,7 +108,7 @@ class Turns:
         self._serve_soon()
 
     def wait(self, index: int) -> asyncio.Future[None]:
-        """To be awaited until an item's task is to be asked. No coroutine: thousands wait here."""
+        """Done when an item's task is to be asked. No coroutine, as above."""
         turn = self._turns[index] = self._loop.create_future()
         return turn
 
@@ -170,7 +169,8 @@ class Turns:
                 self._called.set()
                 if self._reader is None or self._reader.done():
                     self._reader = self._loop.create_task(self._read_on())
-            elif (turn := self._turns.pop(ask, None)) is not None and not turn.done():
+            elif (turn := self._turns[ask]) is not None and not turn.done():
+                self._turns[ask] = None
                 turn.set_result(None)
             else:  # it is being cancelled
                 schedule.drop(ask, now)
@@ -201,24 +201,3 @@ class Turns:
 
 
 async def _nothing() -> None: ...
-
-
-@attrs.define(eq=False)
-class Turn:
-    """One item's place among the pollers: what its `Follower` waits for and reports to."""
-
-    turns: Turns
-    index: int
-
-    @property
-    def asks(self) -> Lane:
-        """Held for each ask."""
-        return self.turns.asks
-
-    def wait(self) -> Awaitable[None]:
-        """Done when the task is to be asked."""
-        return self.turns.wait(self.index)
-
-    def sighted(self, sighting: Sighting) -> None:
-        """Told what the ask has brought."""
-        self.turns.sighted(self.index, sighting)

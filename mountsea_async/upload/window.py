@@ -29,7 +29,7 @@ _WORD = 0.1
 """How much one answer changes the share of the window that is taken to be worked on."""
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, weakref_slot=False)
 class Seat:
     """One pending task.
 
