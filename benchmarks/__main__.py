@@ -11,7 +11,17 @@ import sys
 import time
 from pathlib import Path
 
-BENCHMARKS = ("import_cost", "request_cost", "polling", "rate_limit", "batch", "scale", "journal", "unknowns")
+BENCHMARKS = (
+    "import_cost",
+    "request_cost",
+    "polling",
+    "rate_limit",
+    "batch",
+    "scale",
+    "decisions",
+    "journal",
+    "unknowns",
+)
 
 
 def main() -> None:

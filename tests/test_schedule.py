@@ -353,8 +353,8 @@ def test_without_a_list_nobody_is_unasked_for_longer_than_the_cap_of_the_blind(
     life = Life(attrs.evolve(world, listing="unreadable", items=world.items + 2), stream=stream, allowed=allowed)
     for wait in life.waits:
         age = wait.since - life.course.accepted[wait.task]
-        # At the end, where so few are left that no list would be read, the wait grows with the root of the age.
-        longest = max(BLIND_CAP, 4 * age**0.5 * 1.5) + 10.0
+        # Where so few are left that no list would be read, a wait begins anew that grows with the root of the age.
+        longest = BLIND_CAP + 6 * age**0.5 + 10.0
         assert wait.seconds <= longest + queueing(life, allowed)
 
 
@@ -443,7 +443,7 @@ def test_a_dearer_request_is_made_less_often() -> None:
 def test_the_last_of_a_batch_is_found_though_the_list_never_shows_it() -> None:
     for life in lived(World(items=20, failing=1.0)):
         assert len(life.found) == 20
-        assert all(at - life.course.ended[number] <= 120 for number, at in life.found.items())
+        assert all(at - life.course.ended[number] <= 180 for number, at in life.found.items())
 
 
 def test_of_two_that_are_left_the_younger_is_not_forgotten_because_the_older_were_worked_on_first() -> None:
@@ -462,7 +462,7 @@ def test_one_that_got_no_answer_is_not_starved_by_those_that_have_rather_ended()
 def test_a_list_that_is_readable_every_other_time_does_not_put_a_task_off_for_ever() -> None:
     world = World(items=80, median=300, at_once=3, failing=0.5, listing="flaky", words=False, round_trip=3, pause=5, seed=584)
     life = Life(world)
-    assert max(wait.seconds for wait in life.waits) <= LONGEST + SWEEP + 10
+    assert all(wait.seconds <= is_at_its_longest(life, wait) + 2 * queueing(life, None) for wait in life.waits)
 
 
 def test_with_nobody_to_ask_there_is_nothing_to_wake_for() -> None:

@@ -107,7 +107,7 @@ class Bounds:
         if guided is not self.guided:
             self.guided = guided
             for seat in self._window:
-                if not (seat.asking or seat.held):
+                if not (seat.asking or seat.held or seat.bound <= now):
                     self.bind(seat, now)
         if now >= self._sweep_at:
             self._sweep(now)

@@ -11,7 +11,7 @@ __all__ = ["SILENCE", "Completions"]
 
 MANY = 8
 """So many completions tell how fast they come."""
-SILENCE, SILENT_GAPS, SILENT_AT_MOST = 15.0, 5.0, 200.0
+SILENCE, SILENT_GAPS, SILENT_AT_MOST = 15.0, 5.0, 280.0
 """Seconds, and mean gaps between completions, after which silence says that something isn't noticed; and so many
 seconds at most, since silence ends a batch after some minutes."""
 

@@ -51,9 +51,12 @@ _SPACING = 1.15
 OVERDUE = 10.0
 """Seconds after which a task that the rate has kept waiting beyond its bound is asked before those that have rather
 ended: where so few asks are allowed, these would have every one of them."""
+_CATCH_UP = 0.02
+"""Seconds of asks that may be made up for at once: a timer comes now and then, and late."""
 LAST_TENTH = 0.1
-END_MATTERS = 3.5
-"""How many times dearer a request is where only the end of the batch matters."""
+LAST_FEW = 0.02
+END_MATTERS = 6.0
+"""How many times dearer a request is where only the end of the batch matters, until the last few."""
 SUSPICION = 20.0
 """How many times less a suspected lag is worth there, until the last tenth."""
 LOOK_AT_MOST = 240.0
@@ -106,7 +109,8 @@ class Schedule:
     # ------------------------------------------------------------------------------------------ what is going on
     @property
     def _price(self) -> float:
-        return self._policy.price if self.stream else END_MATTERS * self._policy.price
+        late = self.stream or self._left() <= max(2.0, LAST_FEW * (self._accepted + self._more()))
+        return self._policy.price if late else END_MATTERS * self._policy.price
 
     def _rate(self) -> float:
         """Polls a second, at most."""
@@ -270,7 +274,7 @@ class Schedule:
             return None
         ask = self._choose(now)
         if ask is not None:
-            self._free_at = now + _SPACING / self._rate()
+            self._free_at = max(self._free_at, now - _CATCH_UP) + _SPACING / self._rate()
         return ask
 
     def _choose(self, now: float) -> Ask | None:
