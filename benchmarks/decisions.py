@@ -2,8 +2,9 @@
 
     python -m benchmarks.decisions [--quick] [--json FILE]
 
-A decision is one turn: being told what came, if anything, whom to ask, if anybody, and when to look again. The service is a few
-lines in here, time is made up, and as many uploads come as end, so that the number of pending tasks stays.
+A decision is whom to ask, or that it is nobody yet; what it costs to be told what came of the asks, and when to look
+again, is counted in. The service is a few lines in here, time is made up, and as many uploads come as end, so that the
+number of pending tasks stays.
 """
 
 from __future__ import annotations
@@ -100,15 +101,16 @@ class Session:
         until, made, spent, clock = self._now + seconds, 0, 0.0, time.process_time
         while self._now < until:
             self._work()
-            ended = 0
+            ended = asked = 0
             began = clock()
             while self._answers and self._answers[0][0] <= self._now:
                 ended += self._tell(self._answers.popleft()[1])
             while (ask := self._schedule.due(self._now)) is not None:
                 self._answers.append((self._now + ROUND_TRIP, None if ask is LIST else ask))
+                asked += 1
             wake = self._schedule.wake_at(self._now)
             spent += clock() - began
-            made += 1
+            made += asked or 1
             for _ in range(ended):
                 self._accept()
             self._now = min(wake, self._answers[0][0]) if self._answers else wake
@@ -156,9 +158,9 @@ def main() -> None:
     parser.add_argument("--json", help="write the figures to this file, too")
     asked = parser.parse_args()
     method = (
-        f"CPU of the schedule alone, turn by turn: told what came, whom to ask, when to look again. Made-up time, uploads of\n"
-        f"{SECONDS:g} s in the mean, K at once, first come first served; whoever ends is replaced. Medians of interleaved\n"
-        "sessions, of which the first five seconds aren't counted."
+        "CPU of the schedule alone for each decision: whom to ask, told what came, when to look again.\n"
+        f"Made-up time, uploads of {SECONDS:g} s in the mean, K at once, the oldest first; whoever ends is replaced.\n"
+        "Medians of interleaved sessions, of which the first five seconds aren't counted."
     )
     show("decisions", method, rows(quick=asked.quick), asked.json)
 

@@ -1,5 +1,6 @@
 """How long a task may go unasked, whatever is known of it."""
 
+# ruff: noqa: S311 - chance is seeded here on purpose, and protects nothing
 from __future__ import annotations
 
 import math
@@ -24,7 +25,7 @@ def waits(count: int, *, uniform: float = 0.0, **settings: float) -> list[float]
     return [backoff_delay(plain(**settings), asks, uniform) for asks in range(count)]
 
 
-# -------------------------------------------------------------------------------------------------- the plain backoff
+# ------------------------------------------------------------------------------ the plain backoff
 def test_the_waits_grow_by_the_factor_up_to_the_cap() -> None:
     assert waits(9) == pytest.approx([2, 3, 4.5, 6.75, 10.125, 15.1875, 22.78125, 30, 30])
 
@@ -59,7 +60,7 @@ def test_every_wait_is_a_finite_number_above_zero(uniform: float, asks: int, age
         assert 0 < lone_delay(policy, asks, age, uniform) < math.inf
 
 
-# ------------------------------------------------------------------------------------- a task of which no list tells
+# ----------------------------------------------------------------- a task of which no list tells
 def test_a_lone_task_is_asked_after_waits_that_grow_with_the_root_of_its_age() -> None:
     policy = PollPolicy(price=0.5, first=1.0, cap=10.0)
     assert [lone_delay(policy, 3, age, 0.5) for age in (0, 1, 4, 25, 64)] == pytest.approx([1, 1, 2, 5, 8])
@@ -78,7 +79,7 @@ def test_a_lone_task_waits_by_the_plain_backoff_where_that_is_set() -> None:
     assert lone_delay(PLAIN, 2, 1e6, 0.0) == pytest.approx(4.5)
 
 
-# ----------------------------------------------------------------------------------------------- the tasks of a session
+# --------------------------------------------------------------------------- the tasks of a session
 class Row:
     """Some tasks that were accepted at once, at 0, and their bounds."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from itertools import pairwise
 from math import inf
 
 import pytest
@@ -14,7 +15,7 @@ from mountsea_async.upload.completions import SILENCE, Completions
 from mountsea_async.upload.window import WIDTH, Seat, Window
 
 
-# ------------------------------------------------------------------------------------------------------- completions
+# ----------------------------------------------------------------------------------- completions
 def test_before_anything_has_ended_one_is_expected_within_the_time_that_has_passed() -> None:
     completions = Completions(0.5)
     completions.began = 100.0
@@ -57,7 +58,7 @@ def test_only_a_silence_that_is_long_for_the_pace_so_far_is_suspicious() -> None
     assert [slow.silent(90.0 + after) for after in (SILENCE + 1, 1000.0)] == [False, True]
 
 
-# ------------------------------------------------------------------------------------------------------------- belief
+# ----------------------------------------------------------------------------------------- belief
 def nobody(_: int) -> bool:
     return False
 
@@ -123,15 +124,15 @@ def test_checks_are_owed_less_and_less_often() -> None:
     belief, owed = Belief(), []
     for task in range(200):
         before = belief.audits
-        belief.ended(task, 1.0 * task, listed=True, failed=False, watched=False)
+        belief.ended(task, 1.0 * task, listed=True, failed=False, watched=True)
         if belief.audits > before:
             owed.append(task)
-    gaps = [later - earlier for earlier, later in zip(owed, owed[1:], strict=False)]
+    gaps = [later - earlier for earlier, later in pairwise(owed)]
     assert gaps == sorted(gaps)
     assert gaps[-1] == AUDITS
 
 
-# ------------------------------------------------------------------------------------------------------------- window
+# ----------------------------------------------------------------------------------------- window
 def window_of(count: int, width: float = WIDTH, at: float = 0.0) -> tuple[Window, list[Seat]]:
     window = Window()
     window.width = width

@@ -3,6 +3,7 @@
 A service in miniature plays the other side: no network, no event loop, no clock but its own.
 """
 
+# ruff: noqa: S311 - chance is seeded here on purpose, and protects nothing
 from __future__ import annotations
 
 import heapq
@@ -23,7 +24,7 @@ LISTS = ("right", "lags", "lacks ids", "holds foreign ids", "unreadable", "flaky
 SWEEP = LONGEST / 6
 
 
-# ------------------------------------------------------------------------------------------------- a service in miniature
+# ----------------------------------------------------------------------------- a service in miniature
 @attrs.frozen
 class World:
     """A service and an account. The seed draws what is left open; two worlds alike are the same world.
@@ -75,7 +76,9 @@ class Course:
         self.dropped = [rng.uniform(self.accepted[n], span) if rng.random() < world.dropped else inf for n in names]
         lacking = world.listing == "lacks ids"
         late = world.lag if world.listing == "lags" else 0.0
-        listed = [inf if self.failed[n] or (lacking and rng.random() < world.wrong) else self.ended[n] + late for n in names]
+        listed = [
+            inf if self.failed[n] or (lacking and rng.random() < world.wrong) else self.ended[n] + late for n in names
+        ]
         self.listed = listed
         foreign = round(world.items * world.wrong) if world.listing == "holds foreign ids" else 0
         self.foreign = [rng.uniform(-span / 2, span) for _ in range(foreign)]
@@ -265,7 +268,7 @@ def most_within(times: Sequence[float], seconds: float) -> int:
     return most
 
 
-# ---------------------------------------------------------------------------------------------------- whatever the world
+# -------------------------------------------------------------------------------- whatever the world
 worlds = st.builds(
     World,
     items=st.integers(1, 40),
@@ -390,7 +393,7 @@ def test_the_same_world_is_met_with_the_same_decisions(world: World, policy: Pol
     assert renamed.decisions == [(at, ask if ask is LIST else names[ask]) for at, ask in once.decisions]
 
 
-# ------------------------------------------------------------------------------------------- worlds as they probably are
+# ----------------------------------------------------------------------- worlds as they probably are
 SEEDS = range(4)
 
 
@@ -447,7 +450,9 @@ def test_the_last_of_a_batch_is_found_though_the_list_never_shows_it() -> None:
 
 
 def test_of_two_that_are_left_the_younger_is_not_forgotten_because_the_older_were_worked_on_first() -> None:
-    world = World(items=80, median=300, at_once=3, listing="unreadable", words=False, round_trip=0.001, pause=5, seed=743)
+    world = World(
+        items=80, median=300, at_once=3, listing="unreadable", words=False, round_trip=0.001, pause=5, seed=743
+    )
     life = Life(world, stream=False)
     late = [at - life.course.ended[number] for number, at in life.found.items()]
     assert max(late) <= BLIND_CAP + 10
@@ -460,7 +465,9 @@ def test_one_that_got_no_answer_is_not_starved_by_those_that_have_rather_ended()
 
 
 def test_a_list_that_is_readable_every_other_time_does_not_put_a_task_off_for_ever() -> None:
-    world = World(items=80, median=300, at_once=3, failing=0.5, listing="flaky", words=False, round_trip=3, pause=5, seed=584)
+    world = World(
+        items=80, median=300, at_once=3, failing=0.5, listing="flaky", words=False, round_trip=3, pause=5, seed=584
+    )
     life = Life(world)
     assert all(wait.seconds <= is_at_its_longest(life, wait) + 2 * queueing(life, None) for wait in life.waits)
 

@@ -23,11 +23,8 @@ from benchmarks.polling_world import WRONGS, Cell, Figures  # noqa: E402
 
 SEEDS = (0, 1)
 MEDIAN = 30
-
-LAG_MAY_BE = {("LAG", 1): 1.65, ("ERROR", 1): 1.85, ("ERROR", 5): 1.1}
-"""How many times the documented backoff's mean lag is reached at most, where that is more than once: with one upload
-at a time and no list, nothing but asking tells whose turn it is; what is saved there are three of five requests."""
-REQUESTS_MAY_BE = {("FOREIGN", 5): 1.1}
+NEARLY = 1.05
+"""With few seeds, what is as good as the documented backoff may look a little worse."""
 
 
 @pytest.fixture(autouse=True)
@@ -59,16 +56,14 @@ def summed(cell: Cell) -> tuple[float, float]:
 def test_a_wrong_list_costs_at_most_the_documented_backoffs_requests_and_lag(wrong: str, at_once: int) -> None:
     cell = Cell("stream", MEDIAN, at_once, wrong=wrong)
     (requests, lag), (most, longest) = summed(cell), summed(attrs.evolve(cell, strategy="documented"))
-    print(wrong, at_once, round(requests / most, 3), round(lag / longest, 3))
-    assert requests <= most * REQUESTS_MAY_BE.get((wrong, at_once), 1.0)
-    assert lag <= longest * LAG_MAY_BE.get((wrong, at_once), 1.0)
+    assert requests <= NEARLY * most
+    assert lag <= NEARLY * longest
 
 
 @pytest.mark.parametrize("wrong", WRONGS)
 def test_where_all_are_worked_on_at_once_it_costs_hardly_more_requests(wrong: str) -> None:
     cell = Cell("stream", MEDIAN, None, wrong=wrong)
     (requests, lag), (most, longest) = summed(cell), summed(attrs.evolve(cell, strategy="documented"))
-    print(wrong, "all", round(requests / most, 3), round(lag / longest, 3))
     assert requests <= 1.15 * most
     # A list that lags by 30 s, while most uploads take less, can't be noticed at once.
     assert lag <= longest * (2.2 if wrong == "LAG" else 1.0)

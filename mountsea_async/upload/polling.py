@@ -18,7 +18,7 @@ from typing import Final, Literal, TypeAlias
 from ..config import PollPolicy
 from .belief import CERTAINTY, Belief
 from .bounds import Bounds
-from .completions import SILENCE, Completions
+from .completions import Completions
 from .window import Seat, Window
 
 __all__ = ["LIST", "Ask", "Schedule"]
@@ -32,12 +32,12 @@ LIST: Final = _List.LIST
 """Instead of a task: read the session's list."""
 Ask: TypeAlias = int | Literal[_List.LIST]
 
-SURE, CERTAIN = 0.6, 0.9
+SURE, CERTAIN = 0.6, 0.75
 """A task that has ended with this probability is asked; the second holds while only the end of the batch matters."""
 READING = 0.6
 """What a reading of the list is worth beside an ask: it only tells of a completion, it doesn't bring it."""
-UNASKED = 0.3
-"""How much longer the list isn't read for each clip that it has shown and whose task isn't found yet."""
+UNASKED, UNASKED_AT_MOST = 0.3, 4.0
+"""How much longer the list isn't read for each clip that it has shown and whose task isn't found yet, and in all."""
 IDS_AS_A_REQUEST = 500
 """So many ids make a reading as dear as one more request."""
 UNLISTED, BLIND = 0.5, 0.6
@@ -99,6 +99,11 @@ class Schedule:
         self._free_at = -inf
         self._grown_at, self._width_before = -inf, 0.0
         self._sentinel_at = inf
+        self._to_go = 0.0
+        # What `_look` has found, and when; minus infinity where something has changed since.
+        self._looked_at = -inf
+        self._eager = True
+        self._speed = 1.0
 
     def __len__(self) -> int:
         return len(self._window)
@@ -120,7 +125,7 @@ class Schedule:
     def _fresh(self, now: float) -> float:
         """Completions that are to be expected since the list was read."""
         read_at = self._belief.read_at
-        return 0.0 if read_at is None else self._completions.speed(now) * (now - read_at)
+        return 0.0 if read_at is None else self._speed * (now - read_at)
 
     def _left(self) -> int:
         """Uploads that have not ended, as far as the list tells."""
@@ -136,10 +141,14 @@ class Schedule:
     def _misled(self) -> bool:
         return self._plain or self._belief.misled
 
-    def _eager(self, now: float) -> bool:
-        """Whether lag matters already."""
+    def _look(self, now: float) -> None:
+        """Works out once what each decision of this moment needs."""
+        if now == self._looked_at:
+            return
+        self._advance(now)
+        self._looked_at = now
         ending = self._left() <= self._last_tenth()
-        return self.stream or ending or self._misled() or self._completions.silent(now)
+        self._eager = self.stream or ending or self._misled() or self._completions.silent(now)
 
     # -------------------------------------------------------------------------------------------------- being told
     def add(self, task: int, now: float) -> None:
@@ -153,6 +162,9 @@ class Schedule:
         self._window.fill(now)
 
     def _advance(self, now: float) -> None:
+        """To be called before anything changes."""
+        self._looked_at = -inf
+        self._speed = self._completions.speed(now)
         self._window.advance(now, self._fresh(now))
 
     def read_soon(self) -> None:
@@ -182,6 +194,8 @@ class Schedule:
             self._grown_at = now
         window.outstanding = found
         window.fill(now, before)
+        # As it looks now: the speed falls with each second of silence, and the moment to look would never come.
+        self._to_go = (self._left() - self._last_tenth()) / self._completions.speed(now)
 
     def unread(self, now: float) -> None:
         """The list could not be read."""
@@ -269,10 +283,12 @@ class Schedule:
     # ---------------------------------------------------------------------------------------------- whom to ask
     def due(self, now: float) -> Ask | None:
         """Whom to ask now, if anybody; it counts as being asked from here on. To be called until it says None."""
-        self._advance(now)
+        self._look(now)
         if not self._window or now < self._free_at:
             return None
         ask = self._choose(now)
+        if ask is not None:
+            self._looked_at = -inf
         if ask is not None:
             self._free_at = max(self._free_at, now - _CATCH_UP) + _SPACING / self._rate()
         return ask
@@ -322,7 +338,10 @@ class Schedule:
     def _candidate(self) -> Seat | None:
         """The task that has most probably ended, if one more may be asked: as many as there are clips to be found."""
         free = self._in_flight < max(1, self._window.outstanding) or self._few() or self._misled()
-        return self._window.top() if free and not self._plain else None
+        if not free or self._plain:
+            return None
+        blind = self._misled() and not self._few() and not self._window.outstanding
+        return (self._window.at_work() if blind else None) or self._window.top()
 
     def _not_before(self, seat: Seat) -> float:
         """A task that no list guides to isn't asked sooner than the policy's shortest wait."""
@@ -338,15 +357,15 @@ class Schedule:
         return self._sentinel_at if silent and not self._in_flight and self._may_check() else inf
 
     def _is_due(self, worth: float, chance: float, now: float) -> bool:
-        sure = SURE if self._eager(now) else CERTAIN
+        sure = SURE if self._eager else CERTAIN
         return chance >= sure or worth >= self._price or self._hurry(now)
 
     def _hurry(self, now: float) -> bool:
         """Whether to look for the task of an outstanding clip at once: it takes as many asks later, unless so many more
         clips come meanwhile that looking for all of them together is cheaper."""
         window = self._window
-        more = self._completions.speed(now) * window.inside * self._price * TOGETHER
-        return self._eager(now) and 0 < window.outstanding >= more and window.unseen_since(self._grown_at)
+        more = self._speed * window.inside * self._price * TOGETHER
+        return self._eager and 0 < window.outstanding >= more and window.unseen_since(self._grown_at)
 
     def _worth(self, seat: Seat, now: float) -> tuple[float, float, float]:
         """What asking a task is worth: the lag that it is expected to have by now, in seconds; the probability that it
@@ -356,12 +375,14 @@ class Schedule:
         side_by_side = max(1.0, min(window.width, len(window)))
         if (few or misled) and not self._completions.known:
             side_by_side = 1.0
-        hazard = self._completions.speed(now) / side_by_side
+        if misled and not few and seat.task in window.working:
+            side_by_side = float(len(window.working))
+        hazard = self._speed / side_by_side
         doubt, passed = CERTAINTY if few or misled else self._belief.doubt, min(50.0, hazard * (now - seat.since))
         grown = exp(passed)
         suspected = doubt * (grown - 1) / (doubt * grown + 1 - doubt)
         lag = (log(doubt * grown + 1 - doubt) - doubt * passed) / (hazard * (1 - doubt))
-        if not self._eager(now):
+        if not self._eager:
             return lag * UNLISTED / SUSPICION, chance, suspected
         return window.lag(seat) + (BLIND if misled and not few else UNLISTED) * lag, chance, suspected
 
@@ -375,7 +396,8 @@ class Schedule:
             return now
         if belief.read_at is None:
             return self._completions.began + self._least
-        wait = self._interval(now)
+        # Where few asks are allowed, at most every other one is for the list.
+        wait = max(self._interval(now), 2 * _SPACING / self._rate())
         if belief.failures:
             wait = max(wait, min(LOOK_AT_MOST_FAILING, self._least * 2.0 ** min(belief.failures, 20)))
         elif belief.lags:
@@ -386,25 +408,23 @@ class Schedule:
 
     def _interval(self, now: float) -> float:
         """Seconds from one reading to the next, where the list is what it should be."""
-        speed = self._completions.speed(now)
         price = READING * self._price * (1 + self._belief.ids / IDS_AS_A_REQUEST)
-        wait = max(self._least, sqrt(2 * price / speed)) * (1 + UNASKED * self._window.outstanding)
-        wait = min(wait, self._most)
-        if self._eager(now):
-            return wait
-        to_go = (self._left() - self._last_tenth()) / speed
-        young = max(SILENCE, (now - self._completions.began) / 4)
-        return max(wait, min(to_go / 2, young, LOOK_AT_MOST))
+        wait = min(self._most, max(self._least, sqrt(2 * price / self._speed)))
+        if self._eager:
+            return min(self._most, wait * min(UNASKED_AT_MOST, 1 + UNASKED * self._window.outstanding))
+        young = max(2 * self._least, (now - self._completions.began) / 4)
+        return max(wait, min(self._to_go / 2, young, LOOK_AT_MOST))
 
     def wake_at(self, now: float) -> float:
         """When to call `due` again, once it has said None and if nothing is told meanwhile; infinity if there is nobody
         to ask."""
         if not self._window:
             return inf
+        self._look(now)
         at = min(self._reading_at(now), self._bounds.at())
         if (seat := self._candidate()) is not None:
             worth, chance, suspected = self._worth(seat, now)
-            growth = chance + suspected if self._eager(now) else suspected / SUSPICION
+            growth = chance + suspected if self._eager else suspected / SUSPICION
             wait = (self._price - worth) / max(growth, 1e-3)
             # A chance grows, so that may be too long: to be looked at again by half of the time that has passed.
             wait = max(_STEP, min(wait, max(0.25, (now - seat.since) / 2)))

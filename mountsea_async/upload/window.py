@@ -22,6 +22,8 @@ _LEARNING, _DRIFT = 0.4, 0.01
 """How much one answer changes the width: by what it tells, and upwards, since what lies outside is never asked."""
 _EXACT = 64
 """Up to so many tasks their ranks are counted, beyond estimated."""
+_FEW = 8
+"""Up to so many tasks that are being worked on are asked before all others where there is no list."""
 _TRUST, _MEMORY = 3.0, 20.0
 """How much evidence it takes to doubt the list of clips, and how much of it is kept."""
 _INSTANT = 1e-6
@@ -264,6 +266,13 @@ class Window:
             return None
         at_work = max(len(before), self._worked * len(self._inside) - (len(self.working) - len(before)))
         return min(free, key=lambda seat: seat.since), min(1.0, self._mass(0.0) / max(1.0, at_work))
+
+    def at_work(self) -> Seat | None:
+        """A task that was being worked on when it was last seen, where they are few: who waits won't end before it."""
+        if not 0 < len(self.working) <= _FEW:
+            return None
+        free = [seat for seat in self.working.values() if seat.inside and not (seat.asking or seat.held)]
+        return min(free, key=lambda seat: seat.since, default=None)
 
     def _push(self, seat: Seat) -> None:
         if len(self._due) > 2 * len(self._inside) + _EXACT:
