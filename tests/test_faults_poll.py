@@ -122,7 +122,7 @@ async def test_clips_that_land_after_their_tasks_had_ended_are_reported_and_noth
 
 
 async def test_an_accepted_task_that_is_not_found_at_first_is_given_half_a_minute(world) -> None:
-    unseen = Fault(Answer(404), on="status", nth=frozenset(range(1, 6)))
+    unseen = Fault(Answer(404), on="status", nth=frozenset(range(1, 7)))
     w = await world(Behaviour(durations=Fixed(1), faults=(unseen,)))
     report = await w.client.upload_batch(urls(1))
     assert report.ok
