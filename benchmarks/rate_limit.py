@@ -1,7 +1,7 @@
 """What a rate limit leaves of a client's speed, and how often the client runs into it.
 
 Many requests at once against a service that takes R a second, B of them at once. The share is what a perfect client
-takes, who knows R and B, over what this one takes: (requests - B) / R and a round trip; where R is given to the client,
+takes, who knows R and B, over what this one takes: (answered - B) / R and a round trip; where R is given to the client,
 B isn't, and the perfect client is held to that. Lost is what was given up after six tries.
 
 The strategies: `pace` is the library as it is; `pace, rate=R` is told the limit; `each backs off` waits up to 0.5 s
@@ -73,15 +73,15 @@ class Cell:
     def limit(self) -> RateLimit:
         return RateLimit(self.rate, self.burst, self.hints)
 
-    def perfect(self, halved_at: float | None) -> float:
-        """Seconds that a perfect client takes."""
+    def perfect(self, answered: int, halved_at: float | None) -> float:
+        """Seconds that a perfect client takes for so many."""
         burst = 1 if "rate=" in self.strategy else self.burst
-        left, seconds = self.requests - burst, 0.0
+        left, seconds = answered - burst, 0.0
         rate = float(self.rate)
         if halved_at is not None:
             left, seconds, rate = left - int(rate * halved_at), halved_at, rate / 2
         by_limit = seconds + max(0, left) / rate + self.trip
-        return max(by_limit, self.requests * self.trip / self.at_once)
+        return max(by_limit, answered * self.trip / self.at_once)
 
 
 @attrs.frozen
@@ -163,8 +163,7 @@ async def measure(
         seconds = loop.time() - began
     finally:
         await transport.close()
-    missing = lost / cell.rate  # what was given up would have taken its time, too
-    share = cell.perfect(halved_at) / (seconds + missing)
+    share = cell.perfect(done, halved_at) / seconds
     return Outcome(share, transport.refused / cell.requests, lost), seconds
 
 
@@ -224,15 +223,15 @@ def cells(*, quick: bool) -> Iterator[Cell]:
     """What is measured in the simulation."""
     sizes = ((2, 5), (10, 20), (50, 50), (200, 200), (1000, 1000), *((rate, 1) for rate in (2, 10, 50, 200, 1000)))
     for rate, burst in sizes if not quick else ((10, 20), (50, 50), (200, 1)):
-        requests = min(1000, 20 * rate) if quick else max(1000, min(6000, 60 * rate))
-        for hints in _ALL[::2] if quick else _ALL:
+        requests = min(1000, 20 * rate) if quick else max(1000, min(6000, 30 * rate))
+        for hints in _ALL[::2] if quick or burst == 1 else _ALL:
             yield Cell(rate, burst, hints, "pace", requests)
         yield Cell(rate, burst, "none", "pace, rate=R", min(requests, 4000))
         if burst > 1 and rate <= 50:
             yield Cell(rate, burst, "none", "each backs off", 1000 if not quick else requests)
             yield Cell(rate, burst, "seconds", "each its hint", 1000 if not quick else requests)
     for rate, burst in ((2, 5), (10, 20), (50, 50), (200, 200)) if not quick else ((50, 50),):
-        requests = 1000 if quick else max(1000, 60 * rate)
+        requests = 1000 if quick else max(1000, 30 * rate)
         for strategy, hints in (("pace", "seconds"), ("pace", "none"), ("each backs off", "none")):
             if strategy == "pace" or rate <= 50:
                 yield Cell(rate, burst, hints, strategy, requests, halves=True)
@@ -267,15 +266,15 @@ def main() -> None:
         return
     repeats, rows = 1 if asked.quick else 3, []
     for cell in cells(quick=asked.quick):
-        runs = repeats if cell.requests <= 2000 else 1
-        rows.append(row(cell, "simulated", [simulated(cell, seed) for seed in range(runs)]))
+        runs = repeats if cell.requests <= 2000 and cell.strategy.startswith("pace") else 1
+        rows.append(row(cell, "simulated", [simulated(cell, seed) for seed in range(7, 7 + runs)]))
     for rate in (200,) if asked.quick else (200, 1000):
         for hints in ("none",) if asked.quick else ("seconds", "none"):
             cell = Cell(rate, rate, hints, "pace", 600 if asked.quick else 20 * rate)  # type: ignore[arg-type]
-            rows.append(row(cell, "real sockets", [real(cell, seed) for seed in range(repeats)]))
+            rows.append(row(cell, "real sockets", [real(cell, 7)]))
     method = (
         "32 requests at once (100 at R = 1,000), a round trip of 0.1 s (0.05 s there, almost none on real sockets); "
-        "simulated time where it says so; medians of 3 runs, or one of more than 2,000 requests"
+        "simulated time where it says so; medians of 3 runs of `pace` up to 2,000 requests, else one run"
     )
     show("Under a rate limit", method, rows, asked.json)
 

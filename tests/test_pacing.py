@@ -501,8 +501,8 @@ async def test_an_unknown_limit_is_found_and_kept(rate: int, burst: int, hint: b
     service, count = Limiter(rate, burst, hint=hint), max(400, 20 * rate)
     seconds = await work(pace_of(100), service, count)
     assert len(service.accepted) == count
-    assert ((count - burst) / rate + 0.1) / seconds > 0.93
-    assert len(service.refused) < 80
+    assert ((count - burst) / rate + 0.1) / seconds > 0.95
+    assert len(service.refused) < 60
 
 
 async def test_nothing_bounds_the_rate_before_the_first_refusal() -> None:
@@ -550,10 +550,10 @@ async def test_a_limit_that_halves_and_one_that_doubles_are_followed() -> None:
     await work(pace, service, 1000)
     service.rate = 25
     seconds = await work(pace, service, 1000)
-    assert 1000 / 25 / seconds > 0.85
+    assert 1000 / 25 / seconds > 0.9
     service.rate = 50
     await work(pace, service, 1000)
-    assert 500 / 50 / await work(pace, service, 500) > 0.85
+    assert 500 / 50 / await work(pace, service, 500) > 0.9
 
 
 async def test_a_limiter_that_counts_what_it_refuses_is_not_fed_with_refusals() -> None:
@@ -563,12 +563,12 @@ async def test_a_limiter_that_counts_what_it_refuses_is_not_fed_with_refusals() 
     assert 50 / seconds > 0.7
 
 
-@pytest.mark.parametrize("places", [1, 5, 10])
+@pytest.mark.parametrize("places", [1, 5, 20])
 async def test_a_service_that_limits_how_many_are_in_work_is_not_reduced_to_a_crawl(places: int) -> None:
     service = Limiter(1, 1, places=places)
     seconds = await work(pace_of(100), service, 100 * places)
     assert len(service.refused) < 20 + 0.05 * 100 * places
-    assert 100 * 0.1 / seconds > 0.2
+    assert 100 * 0.1 / seconds > 0.25
 
 
 async def test_two_clients_on_one_pace_share_one_rate() -> None:
@@ -605,6 +605,15 @@ async def test_a_hint_that_is_a_lie_delays_but_does_not_stop() -> None:
         pace.refused(1e9, now())
         await opens_after(pace)
     assert 500 / 50 / await work(pace, service, 500) > 0.3
+
+
+@pytest.mark.parametrize("rate", [50, 200])
+@pytest.mark.parametrize("hint", [True, False], ids=["hints", "no hints"])
+async def test_a_limiter_that_takes_one_at_a_time_is_not_reduced_to_a_crawl(rate: int, hint: bool) -> None:
+    service = Limiter(rate, 1, hint=hint)
+    seconds = await work(pace_of(100), service, 30 * rate)
+    assert 30 / seconds > 0.5
+    assert len(service.refused) < 0.05 * 30 * rate
 
 
 # ------------------------------------------------------------------------------------------- what decides, by itself
@@ -710,7 +719,8 @@ def test_a_machine_that_sleeps_while_somebody_waits_does_not_break_the_rate() ->
 
 def test_what_a_bucket_gave_before_it_was_empty_tells_its_rate() -> None:
     times = [number / 10 for number in range(100)]
-    assert steepest(10.0, reversed(times), 1.0, 0.0) == pytest.approx(10)
+    assert steepest(10.0, reversed(times), 1.0, 0.0) == pytest.approx(10, rel=0.006), "half a request less: chance"
     burst = [*[0.0] * 20, *(number / 10 for number in range(100))]
-    assert steepest(10.0, reversed(burst), 21.0, 0.0) == pytest.approx(10)
+    assert steepest(10.0, reversed(burst), 21.0, 0.0) == pytest.approx(10, rel=0.006)
     assert steepest(10.0, [], 5.0, 0.0) == 0
+    assert steepest(10.0, [10.1, *reversed(times)], 1.0, 0.0) < 10, "what was sent later doesn't count"

@@ -159,7 +159,7 @@ def upload_audio(audio_url: str) -> Request:
     return Request(Operation.UPLOAD, "POST", "/suno/v2/upload", body, paid=True)
 
 
-@lru_cache(maxsize=256)  # what is pending is asked for again and again
+@lru_cache(maxsize=512)  # what is pending is asked for again and again
 def task_status(task_id: str, *, audio_ids: int = 0) -> Request:
     """Asks for a task.
 

@@ -18,20 +18,24 @@ START = 8
 """Requests in flight before anything is known; each accepted one adds one."""
 KNOWN = 0.995
 """Of a rate that the user gives: two clocks never agree wholly."""
-SHARE = 0.98
+SHARE = 0.985
 """Of the rate that was found; the rest pays for what isn't known about the service's clock and the way there."""
-HOLD_MOST = 30.0
-"""The longest time without a refusal after which a higher rate is tried."""
-STEP, STEP_MOST = 0.02, 0.32
-"""The least and the most that it is raised by in the first second of that, as a share."""
+ENOUGH, ENOUGH_SECONDS, FEWEST = 20, 2.0, 8
+"""An estimate rests on so many accepted requests, or on so many seconds in which at least the fewest were accepted.
+What a shorter time shows is chance: where requests arrive unevenly, some are refused at any rate."""
+HOLD, HOLD_MOST = 1.0, 30.0
+"""Seconds without a refusal after which a higher rate is tried: at first, and as each try fails, twice as long."""
+STEP, STEP_MOST = 0.3, 0.7
+"""The share that it is raised by in the first second of that, doubled each second; and the most."""
+FAR, RECOVERY = 0.4, 5.0
+"""Below this share of what once was accepted, it is tried so often (seconds) whether that goes again."""
 BOUNDLESS = 1e4
 """A rate that nobody here can reach: it was no limit after all."""
-FEW = 8
-"""So few accepted requests between two refusals don't make an estimate of their own."""
 
-HINTLESS = 1.0
-"""The first pause after a refusal without a hint; it doubles up to `HINTLESS_CAP` while refusals go on."""
-HINTLESS_LEAST, HINTLESS_CAP = 0.25, 20.0
+HINTLESS, HINTLESS_CAP = 1.0, 20.0
+"""The pause after a refusal without a hint, while no rate is known; it doubles up to the cap while refusals go on."""
+SHORT = 4
+"""That pause where a rate is known, in requests of that rate."""
 FORGOTTEN = 300.0
 """Seconds after a pause in which nobody has asked: the next refusal is the first of its kind again."""
 DISBELIEF = 0.05
@@ -65,32 +69,26 @@ class Tempo:
         self.window = min(START, limit)
         self.open_at = -math.inf
         self.refused_since: float | None = None
-        self._row = self._soon = 0  # refusals without an accepted request in between, and with few
-        self._refused_at: float | None = None
-        self._began: float | None = None
+        self._row = 0  # fresh refusals without an accepted request in between
         self.rate = None if rate is None else self._ceiling
         self._forget(known=rate is not None)
 
     def _forget(self, *, known: bool) -> None:
         self._learned = known
-        self._credit = 1.0  # what the service's bucket surely holds, as far as we know
-        self._depth = 1.0
-        self._most = math.inf
-        self._ask_again = False
+        self._credit = self._depth = 1.0  # what may go at once, and the most of that
         self._at: float | None = None  # until when the credit is counted
         self._due: float | None = None  # until when somebody was told to wait for the rate
-        self._went = 0  # since the last refusal
-        self._allowed = 0.0  # requests that the rate had room for since the last refusal
-        self._pressed = 0.0  # seconds since the last refusal in which the rate was what requests waited for
-        self._hold, self._step = 1.0, 2 * STEP_MOST
-        self._best = 0.0
-        self._guess = False
-        self._wave = (0, 0.0)  # accepted amid the first refusals, and when those began
-        self._first: tuple[int, float] = (1, 0.0)  # accepted before the first refusal, and in how many seconds
-        self._fuzz = 0.0
-        self._empty_at: float | None = None
+        self._began: float | None = None  # when the first request went
+        self._first = (1, 0.0)  # accepted before the first refusal, and in how many seconds
+        self._empty_at: float | None = None  # a refused request was sent: what was counted since is what follows
         self._count = 0
         self._times: deque[float] = deque(maxlen=1024)
+        self._pressed = 0.0  # seconds since the last refusal in which the rate was what requests waited for
+        self._hold = HOLD
+        self._turned = self._pauses = 0  # refusals since then, and pauses that came of them
+        self._shut = 0.0  # seconds in those
+        self._settled = math.inf  # the rate that the last estimate gave
+        self._best = 0.0  # the highest estimate so far
 
     # --------------------------------------------------------------------------------------------------- going
     def admit(self, now: float) -> float:
@@ -100,18 +98,16 @@ class Tempo:
             0.0 if it goes now; else the time at which to ask again: infinity means when one has come back.
         """
         if self.in_flight >= self.window:
+            self._due = None  # it isn't the rate that holds it up
             return math.inf
         if now < self.open_at:
             return self.open_at
         if self.rate is not None:
             self._advance(now)
-            if self._ask_again:  # the pause is over, and that is what it was for
-                self._ask_again, self._credit = False, max(1.0, self._credit)
             if self._credit < 1.0 - 1e-9:
                 self._due = now + (1.0 - self._credit) / (self.rate or 1.0)
                 return max(self._due, math.nextafter(now, math.inf))
             self._credit -= 1.0
-            self._went += 1
         if self._began is None:
             self._began = now
         self.in_flight += 1
@@ -130,7 +126,6 @@ class Tempo:
         if since is None or rate is None or now <= since:
             return
         due, self._due = self._due, None
-        self._allowed += rate * max(0.0, now - max(since, self.open_at))
         self._credit = min(self._depth, self._credit + rate * ((now if due is None else min(now, due)) - since))
         if due is None:
             return
@@ -144,19 +139,18 @@ class Tempo:
             return
         seconds = min(seconds, 60.0)  # a clock that stood still, or a machine that slept: not for ever upwards
         if not self._learned:
-            rate *= 2.0 ** (seconds / (2.0 if self._guess else max(0.25, 2 / rate)))
-        elif rate < 0.9 * self._best:  # it went faster before: back to there
-            rate *= 2.0 ** (2 * seconds)
-            if rate >= 0.9 * self._best:
-                rate, self._pressed, self._hold, self._step = 0.9 * self._best, 0.0, 1.0, STEP_MOST / 2
+            rate *= 2.0 ** (seconds / max(0.25 if self._first[0] < ENOUGH else 1.0, 1 / rate))
+        elif rate < FAR * self._best:  # it went much faster before
+            rate = min(rate * 4.0**seconds, 0.5 * self._best)
+            if rate == 0.5 * self._best:
+                self._pressed, self._hold = 0.0, HOLD
         else:
             quiet = min(self._pressed - self._hold, 60.0)
-            rate *= math.exp(min(1.4, self._step * 2.0 ** (quiet / 5)) * seconds)
+            rate *= math.exp(min(STEP_MOST, rate / 10, STEP / self._hold * 2.0 ** (quiet / 2)) * seconds)
         self.rate = min(rate, self._ceiling)
         if self.rate > BOUNDLESS:
             self.rate = None
             self._forget(known=False)
-            self._began = None
 
     # -------------------------------------------------------------------------------------------------- answers
     def accepted(self, sent_at: float | None) -> None:
@@ -192,109 +186,107 @@ class Tempo:
             self._advance(now)
         if fresh:
             self._row += 1
-            self._soon = self._soon + 1 if self._learned and self._count < FEW else 0
             self._learn(now, sent_at)
-            # The refused one may be back already, or not yet.
-            self.window = max(1, min(self.window, self.in_flight + 1) // 8) if self._row == 1 else 1
-        elif not self._learned and self._count:
-            self._listen_in(sent_at)
-        if self._empty_at is None or self._count:
-            self._empty_at = sent_at if self._empty_at is None else max(sent_at, self._empty_at)
-        self._count, self._credit, self._due = 0, min(0.0, self._credit), None
-        self._allowed, self._went = 0.0, 0
-        self._times.clear()
-        self._ask_again = True
+        if fresh or self._fallen():
+            self._shrink()
+        self._credit, self._due = min(0.0, self._credit), None
+        self._turned += 1
+        if not fresh and not self._count and self._turned == 1:
+            self._begin_at(sent_at)
         pause = self._pause(hint, fresh=fresh)
-        if pause is None or now + pause <= self.open_at:
-            return None
-        self.open_at, self._pressed = now + pause, 0.0
-        if self._learned and fresh and self.rate is not None and self.rate > 0.4 * self._best:
-            # A refusal that costs time must be rarer: nothing fills up while a full bucket waits for the hint to end.
-            lost = pause + now - sent_at - self._depth / self.rate
-            self._hold = max(self._hold, min(2 * HOLD_MOST, 60 * lost))
+        if pause is not None and now + pause > self.open_at:
+            self._pauses += self.open_at <= now
+            self._shut += now + pause - max(self.open_at, now)
+            self.open_at, self._pressed = now + pause, 0.0
+        else:
+            pause = None
+        if self.rate is not None and self.open_at > now:  # one may go as soon as the pause is over
+            self._credit = max(self._credit, 1.0 - self.rate * (self.open_at - now))
         return pause
 
+    def _shrink(self) -> None:
+        """Fewer at once; each accepted one lets one more go."""
+        there = min(self.window, self.in_flight + 1)  # the refused one may be back already, or not yet
+        share = 2 if self._learned else 8
+        self.window = 1 if self._row > 1 or self._trouble() else max(1, there // share)
+
+    def _begin_at(self, sent_at: float) -> None:
+        """The service's bucket was empty then: what is counted from here on shows how fast it fills."""
+        if self._empty_at is None or sent_at > self._empty_at:
+            self._empty_at = sent_at
+        self._count = self._turned = self._pauses = 0
+        self._shut = 0.0
+        self._times.clear()
+
     def _pause(self, hint: float | None, *, fresh: bool) -> float | None:
-        tokens = math.inf if self.rate is None or not self._learned else 1 / self.rate
+        token = 1 / self.rate if self._learned and self.rate is not None else math.inf
         if hint is not None:
             hint = min(hint, self._max_retry_after)
-            pause = hint + self._rng.random() * min(hint / 10, 5 * tokens)
+            spread = min(hint / 10, 2 * token)
             # Whoever says "at once" and refuses again and again isn't believed for ever.
-            return max(pause, min(HINTLESS_CAP, DISBELIEF * 2.0 ** min(self._row, 20)))
-        if not fresh:
+            return max(hint + self._rng.random() * spread, min(HINTLESS_CAP, DISBELIEF * 2.0 ** min(self._row, 20)))
+        if not fresh and not self._fallen():
             return None
-        first = min(HINTLESS, max(HINTLESS_LEAST, 8 * tokens))
-        return min(HINTLESS_CAP, first * 2.0 ** min(max(self._row - 1, min(2, self._soon)), 20)) * self._rng.uniform(
-            0.5, 1
-        )
+        longest = min(HINTLESS_CAP, HINTLESS * 2.0 ** min(self._row - 1, 20))
+        longest = min(longest, SHORT * token * 4.0 ** min(self._trouble(), 20))
+        return longest * self._rng.uniform(0.5, 1)
 
     # ------------------------------------------------------------------------------------------------- learning
     def _learn(self, now: float, sent_at: float) -> None:
         if self._empty_at is None:
-            self._begin(now, sent_at)
+            seconds = 0.0 if self._began is None else max(0.0, sent_at - self._began)
+            self._first = (self._count, seconds)
+            if self.rate is None:
+                self.rate, self._at = max(1.0, self._count / (1.0 + seconds)), now
+            self._begin_at(sent_at)
             return
         seconds = sent_at - self._empty_at
-        if not self._count or seconds <= 0 or self.rate is None:
+        before = self.rate
+        if seconds <= 0 or before is None:
+            return
+        if self._trouble() > 1:
+            self.rate = max(before / 2, self._count / seconds)
+        if self._count < FEWEST or (self._count < ENOUGH and seconds < ENOUGH_SECONDS):
+            rate, self._depth = self.rate or before, 1.0
+            self.rate = max(min(rate, 0.9 * self._settled), min(0.97 * rate, self._settled))
             return
         found = self._estimate(sent_at, seconds)
-        burst = max(1.0, self._first[0] - found * self._first[1])
-        before, idle = self.rate, self._went < 0.5 * self._allowed - 2
-        if self._learned and found < 0.7 * before:
-            self._hold, self._step = 1.0, STEP_MOST
-            self._most = max(1.0, self._count)  # another limit: what its bucket holds isn't known
-        else:
-            self._hold, self._step = min(HOLD_MOST, 2 * self._hold), max(STEP, self._step / 2)
-        if self._learned and before < 0.4 * self._best:
-            self._best *= 0.97
-        if self._count >= FEW or not self._learned:
-            self.rate = SHARE * found * (1 - min(0.1, 0.5 / self._count))
-            self._first, self._fuzz = (round(burst), 0.0), max(self._fuzz, 0.1 * (burst - 1))
-            self._most *= 2
-        else:
-            self.rate = min(0.9 * before, SHARE * found)
-            self._most = max(1.0, self._count)
-        if self._learned and idle:  # much of the time nobody wanted to go: what was accepted shows the least
-            self.rate = max(self.rate, 0.8 * before)
-        if self._count >= FEW:
-            self._best = max(self._best, found)
-        if found < 0.4 * self._best:  # it went much faster before: look often whether it does again
-            self._hold = max(min(self._hold, 3.0), min(15.0, 25 / found))
-        else:
-            self._hold = max(self._hold, min(HOLD_MOST, 40 / found))
-        self.rate = min(self.rate, self._ceiling)
-        if found > 1.5 * before:
-            self._most = math.inf
-        self._depth, self._learned = max(1.0, min(self._most, 0.95 * burst)), True
+        if self._is_near(found, 0.7):
+            self._hold = min(HOLD_MOST, 2 * self._hold) if self._is_near(found, 0.9) else self._hold
+            self._depth = max(1.0, 0.8 * self._burst(found))
+        else:  # the longer what it rests on, the longer it is kept
+            self._hold = HOLD if self._first[0] < ENOUGH else min(8.0, max(HOLD, self._count / ENOUGH))
+            self._depth = 1.0
+        self._best = max(0.97 * self._best, found)
+        if found < FAR * self._best:
+            self._hold = RECOVERY
+        self._settled = SHARE * found
+        self.rate, self._learned = min(self._settled, self._ceiling), True
+        self._begin_at(sent_at)
 
-    def _begin(self, now: float, sent_at: float) -> None:
-        """The first refusal: the service's bucket is empty for the first time."""
-        seconds = 0.0 if self._began is None else max(0.0, sent_at - self._began)
-        self._first = (self._count, seconds)
-        self._wave = (0, sent_at)
-        self._fuzz = 0.15 * (self.in_flight + 1) if seconds > 0 else 0.0
-        if self.rate is None:
-            self.rate = max(1.0, self._count / seconds / 8 if seconds > 0 else 1.0)
-            self._at = now
+    def _is_near(self, found: float, share: float) -> bool:
+        return share * self._settled < found < self._settled / share
 
-    def _listen_in(self, sent_at: float) -> None:
-        """What is accepted amid the first refusals gives a hint of the rate."""
-        taken, began = self._wave[0] + self._count, self._wave[1]
-        self._wave = taken, began
-        if taken >= FEW // 2 and sent_at > began and self.rate is not None:
-            found = taken / (sent_at - began)
-            self.rate, self._best, self._guess = max(1.0, 0.7 * found), 0.9 * found, True
+    def _fallen(self) -> bool:
+        """Whether even what was in flight shows that the limit is another one."""
+        return self._learned and self._trouble() > 3
+
+    def _trouble(self) -> int:
+        """How much more is refused than uneven arrival explains."""
+        return max(0, self._turned - self._count // 2)
 
     def _estimate(self, sent_at: float, seconds: float) -> float:
         """The rate that explains the refusal: the whole time since the last one, or a stretch of it."""
-        accepted, began_in = self._first
         found = self._count / seconds
-        for _ in range(12):
-            burst = max(1.0, accepted - found * began_in) + self._fuzz
-            higher = max(found, steepest(sent_at, reversed(self._times), burst, began_in))
-            if higher <= found * 1.001:
-                break
-            found = higher
-        return found
+        burst = self._burst(found)
+        if (was_open := seconds - self._shut) > 0.2:  # a pause brings no more than a full bucket
+            found = max(found, (self._count - self._pauses * burst) / was_open)
+        return max(found, steepest(sent_at, reversed(self._times), burst, self._first[1]))
+
+    def _burst(self, rate: float) -> float:
+        """What the service's bucket holds when full, if it fills at that rate."""
+        accepted, seconds = self._first
+        return 1.0 + max(0.0, 1.1 * (accepted - 1 - rate * seconds))
 
     def shift(self, seconds: float) -> None:
         """The clock is another one, so many seconds ahead; what was under way is gone."""
@@ -315,9 +307,10 @@ def steepest(end: float, latest_first: Iterable[float], burst: float, least: flo
         burst: What it holds when full.
         least: Shorter stretches than this many seconds don't count.
     """
-    best = 0.0
-    for taken, moment in enumerate(latest_first, 1):
+    best, taken = 0.0, 0
+    for moment in latest_first:
+        taken += moment < end  # what was sent later may have overtaken it
         length = end - moment
-        if length > 1e-6 and length >= least and taken + 1 - burst > best * length:
-            best = (taken + 1 - burst) / length
+        if taken >= 5 and length >= max(0.1, least) and taken + 0.5 - burst > best * length:
+            best = (taken + 0.5 - burst) / length
     return best

@@ -28,7 +28,7 @@ from .protocol import Cause, Request, Response, SendFailure, proves_unsent
 KEEP_ALIVE = 4.0
 """Seconds an idle connection is kept: short, since a stale one makes a paid request's outcome unknown."""
 _CHUNK = 1 << 16
-_URLS = 256
+_URLS = 512
 """Addresses that are kept ready: tasks that are asked for again and again."""
 
 
