@@ -83,6 +83,11 @@ TABLES: Mapping[str, Table] = {
         },
         lambda row: row["m"] == 30 and row["order"] == "fifo" and row["list"] == "right",
     ),
+    "decisions": Table(
+        "### A decision of whom to ask",
+        same(*("pending", "K", "list", "decisions", "us a decision", "spread")),
+        lambda row: row["pending"] in (100, 5000),
+    ),
     "rate_limit": Table(
         "### Under a rate limit",
         {

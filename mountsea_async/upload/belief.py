@@ -7,9 +7,9 @@ be unreadable. What was found by asking tasks is compared with it.
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import inf
+from math import exp, inf, log
 
-__all__ = ["Belief"]
+__all__ = ["CERTAINTY", "Belief", "suspicion"]
 
 PRIOR, PRIOR_WEIGHT = 0.3, 4.0
 """The share of tasks that end without a listed clip, before any has ended, and how many of them that is worth."""
@@ -23,6 +23,23 @@ WEIGHT = 0.4
 """How much one clip that is in the list by then, or isn't, counts."""
 AUDITS = 16
 """After so many completions, and more often at first, a task is asked that the list says is pending."""
+
+
+def suspicion(doubt: float, hazard: float, unseen: float) -> tuple[float, float]:
+    """What may be suspected of a task whose clip isn't in the list.
+
+    Args:
+        doubt: The probability that it ends without its clip being listed.
+        hazard: Ends a second of a task like it.
+        unseen: Seconds since it was last known to be pending.
+
+    Returns:
+        The probability that it has ended, and the lag that it is expected to have by now, in seconds.
+    """
+    passed = min(50.0, hazard * unseen)
+    grown = exp(passed)
+    probability = doubt * (grown - 1) / (doubt * grown + 1 - doubt)
+    return probability, (log(doubt * grown + 1 - doubt) - doubt * passed) / (hazard * (1 - doubt))
 
 
 class Belief:

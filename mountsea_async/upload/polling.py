@@ -12,13 +12,14 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from enum import Enum, auto
-from math import exp, inf, log, sqrt
+from math import inf, sqrt
 from typing import Final, Literal, TypeAlias
 
 from ..config import PollPolicy
-from .belief import CERTAINTY, Belief
+from .belief import CERTAINTY, Belief, suspicion
 from .bounds import Bounds
 from .completions import Completions
+from .readings import failing_interval, idle_interval, interval
 from .window import Seat, Window
 
 __all__ = ["LIST", "Ask", "Schedule"]
@@ -32,14 +33,8 @@ LIST: Final = _List.LIST
 """Instead of a task: read the session's list."""
 Ask: TypeAlias = int | Literal[_List.LIST]
 
-SURE, CERTAIN = 0.6, 0.75
+SURE, CERTAIN = 0.6, 0.85
 """A task that has ended with this probability is asked; the second holds while only the end of the batch matters."""
-READING = 0.6
-"""What a reading of the list is worth beside an ask: it only tells of a completion, it doesn't bring it."""
-UNASKED, UNASKED_AT_MOST = 0.3, 4.0
-"""How much longer the list isn't read for each clip that it has shown and whose task isn't found yet, and in all."""
-IDS_AS_A_REQUEST = 500
-"""So many ids make a reading as dear as one more request."""
 UNLISTED, BLIND = 0.5, 0.6
 """What lag is worth that only a suspicion speaks of; the second where the list is of no use."""
 TOGETHER = 0.2
@@ -59,9 +54,6 @@ END_MATTERS = 6.0
 """How many times dearer a request is where only the end of the batch matters, until the last few."""
 SUSPICION = 20.0
 """How many times less a suspected lag is worth there, until the last tenth."""
-LOOK_AT_MOST = 240.0
-"""Seconds between two readings there, until the last tenth, at most; fewer while the batch is young."""
-LOOK_AT_MOST_FAILING = 300.0
 FOREIGN, FOREIGN_LEAST = 4.0, 16.0
 """So many times as wide as before may the window grow in search for a clip's task, and at least so wide; then the clip
 is nobody's here."""
@@ -378,10 +370,8 @@ class Schedule:
         if misled and not few and seat.task in window.working:
             side_by_side = float(len(window.working))
         hazard = self._speed / side_by_side
-        doubt, passed = CERTAINTY if few or misled else self._belief.doubt, min(50.0, hazard * (now - seat.since))
-        grown = exp(passed)
-        suspected = doubt * (grown - 1) / (doubt * grown + 1 - doubt)
-        lag = (log(doubt * grown + 1 - doubt) - doubt * passed) / (hazard * (1 - doubt))
+        doubt = CERTAINTY if few or misled else self._belief.doubt
+        suspected, lag = suspicion(doubt, hazard, now - seat.since)
         if not self._eager:
             return lag * UNLISTED / SUSPICION, chance, suspected
         return window.lag(seat) + (BLIND if misled and not few else UNLISTED) * lag, chance, suspected
@@ -399,7 +389,7 @@ class Schedule:
         # Where few asks are allowed, at most every other one is for the list.
         wait = max(self._interval(now), 2 * _SPACING / self._rate())
         if belief.failures:
-            wait = max(wait, min(LOOK_AT_MOST_FAILING, self._least * 2.0 ** min(belief.failures, 20)))
+            wait = max(wait, failing_interval(self._least, belief.failures))
         elif belief.lags:
             wait = max(2 * self._most, 4 * wait)
         elif belief.again > belief.read_at:
@@ -407,13 +397,12 @@ class Schedule:
         return belief.read_at + wait
 
     def _interval(self, now: float) -> float:
-        """Seconds from one reading to the next, where the list is what it should be."""
-        price = READING * self._price * (1 + self._belief.ids / IDS_AS_A_REQUEST)
-        wait = min(self._most, max(self._least, sqrt(2 * price / self._speed)))
         if self._eager:
-            return min(self._most, wait * min(UNASKED_AT_MOST, 1 + UNASKED * self._window.outstanding))
-        young = max(2 * self._least, (now - self._completions.began) / 4)
-        return max(wait, min(self._to_go / 2, young, LOOK_AT_MOST))
+            return interval(
+                self._policy.bounds, self._price, self._speed, ids=self._belief.ids, unasked=self._window.outstanding
+            )
+        age = now - self._completions.began
+        return idle_interval(self._policy.bounds, self._price, self._speed, self._belief.ids, age, self._to_go)
 
     def wake_at(self, now: float) -> float:
         """When to call `due` again, once it has said None and if nothing is told meanwhile; infinity if there is nobody

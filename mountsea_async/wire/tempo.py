@@ -25,9 +25,9 @@ ENOUGH, ENOUGH_SECONDS, FEWEST = 20, 2.0, 8
 What a shorter time shows is chance: where requests arrive unevenly, some are refused at any rate."""
 HOLD, HOLD_MOST = 1.0, 30.0
 """Seconds without a refusal after which a higher rate is tried: at first, and as each try fails, twice as long."""
-STEP, STEP_MOST = 0.3, 0.7
-"""The share that it is raised by in the first second of that, doubled each second; and the most."""
-FAR, RECOVERY = 0.4, 5.0
+STEP, STEP_MOST = 0.3, 0.5
+"""The share that it is then raised by a second, over the seconds waited, doubled every two seconds; and the most."""
+FAR, RECOVERY = 0.4, 6.0
 """Below this share of what once was accepted, it is tried so often (seconds) whether that goes again."""
 BOUNDLESS = 1e4
 """A rate that nobody here can reach: it was no limit after all."""
@@ -141,9 +141,9 @@ class Tempo:
         if not self._learned:
             rate *= 2.0 ** (seconds / max(0.25 if self._first[0] < ENOUGH else 1.0, 1 / rate))
         elif rate < FAR * self._best:  # it went much faster before
-            rate = min(rate * 4.0**seconds, 0.5 * self._best)
-            if rate == 0.5 * self._best:
-                self._pressed, self._hold = 0.0, HOLD
+            rate = min(rate * 4.0**seconds, FAR * self._best)
+            if rate == FAR * self._best:
+                self._pressed, self._hold = 0.0, HOLD / 4
         else:
             quiet = min(self._pressed - self._hold, 60.0)
             rate *= math.exp(min(STEP_MOST, rate / 10, STEP / self._hold * 2.0 ** (quiet / 2)) * seconds)
