@@ -41,6 +41,9 @@ FORGOTTEN = 300.0
 DISBELIEF = 0.05
 """The shortest pause, doubled with each refusal in a row, whatever the hint."""
 
+SLOWEST = 0.5
+"""Requests a second below which refusals alone don't take the rate."""
+
 
 class Tempo:
     """Decides when a request may go, how many at once, and how long nobody may.
@@ -245,7 +248,8 @@ class Tempo:
         if seconds <= 0 or before is None:
             return
         if self._trouble() > 1:
-            self.rate = max(before / 2, self._count / seconds)
+            # Never so low that it would take for ever to find out that the service is back: pauses do the rest.
+            self.rate = max(min(before, SLOWEST), before / 2, self._count / seconds)
         if self._count < FEWEST or (self._count < ENOUGH and seconds < ENOUGH_SECONDS):
             rate, self._depth = self.rate or before, 1.0
             self.rate = max(min(rate, 0.9 * self._settled), min(0.97 * rate, self._settled))
