@@ -7,6 +7,7 @@ import threading
 from typing import Any
 
 import pytest
+from support.late import post_item
 from support.names import urls
 
 from mountsea_async import (
@@ -384,6 +385,39 @@ async def test_a_clip_that_comes_when_nobody_expects_it_any_more_is_not_said_to_
     w = await world(Behaviour(durations=Fixed(100), parallel=1, faults=faults))
     report = await w.client.upload_batch(urls(12), concurrency=1)
     claims_no_more_than_is_so(w, report)
+
+
+@pytest.mark.parametrize(("late", "parallel"), [(40, None), (70, None), (70, 1)])
+async def test_the_clip_of_a_request_that_arrives_when_nobody_waits_any_more_is_not_said_to_be_anothers(
+    world, late: float, parallel: int | None
+) -> None:
+    faults = (Fault(LOST, url=one(1), times=1), Fault(LOST, url=one(12)))
+    w = await world(Behaviour(durations=Fixed(5), parallel=parallel, faults=faults))
+    async with w.client.upload_session(concurrency=4) as session:
+        uploads = asyncio.create_task(session.upload_all(urls(40)))
+        await asyncio.sleep(late)
+        await post_item(w.emulator, session.session_id, urls(2)[1])
+        report = await uploads
+    assert w.ledger.paid_twice() == {}
+    claims_no_more_than_is_so(w, report)
+    claims_no_more_than_is_so(w, session.report)
+
+
+async def test_a_request_that_may_still_arrive_holds_up_nobody(world) -> None:
+    w = await world(Behaviour(durations=Fixed(1), faults=(Fault(LOST, url=one(9)),)))
+    report = await w.client.upload_batch(urls(20), concurrency=1)
+    (lost,) = asked_at(w, urls(10)[9])
+    assert min(asked_at(w, url)[0] for url in urls(20)[10:]) - lost < 45
+    assert report.items[9].reason == "absent"
+    assert report.stats.elapsed < 75
+
+
+async def test_what_is_to_be_paid_for_again_must_not_be_on_its_way_any_more(world) -> None:
+    w = await world(Behaviour(durations=Fixed(1), faults=(Fault(LOST, url=one(9), times=1),)))
+    report = await w.client.upload_batch(urls(20), concurrency=1, on_unknown="resubmit")
+    first, second = asked_at(w, urls(10)[9])
+    assert second - first >= 75
+    assert report.ok
 
 
 @pytest.mark.parametrize("seed", range(4))

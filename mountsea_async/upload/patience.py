@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from ..config import PollPolicy, RetryPolicy
 
-__all__ = ["REFUSED_PATIENCE", "SETTLE_MOST", "outage_delay", "settle_limit", "stall_limit"]
+__all__ = ["REFUSED_PATIENCE", "SETTLE_MOST", "TRAVEL", "Absence", "outage_delay", "settle_limit", "stall_limit"]
 
 REFUSED_PATIENCE = 60.0
 """Seconds after which polls that are all refused for their key count as a stall: they won't come back."""
@@ -45,6 +45,51 @@ def settle_limit(setting: float | None, longest: float | None, ended: int) -> fl
     if longest is None:
         return SETTLE_MOST
     return min(SETTLE_MOST, max(SETTLE_LEAST, (4 if ended < FEW else 2) * longest + 20))
+
+
+TRAVEL = 75.0
+"""Seconds for which a request that nobody waits for any more may still be on its way to the service."""
+
+
+class Absence:
+    """A clip that stays away. Accounts work one after another, so it counts from when nothing before it is pending.
+
+    Args:
+        since: Time from which on the clip is awaited.
+        lost: The event with which its upload ended without it.
+        travel: Seconds from then on in which its request may still arrive; 0 if it has arrived.
+    """
+
+    __slots__ = ("_arrived", "_arrives_by", "_certain_from", "_likely_from", "lost")
+
+    def __init__(self, since: float, lost: int, travel: float) -> None:
+        self.lost = lost
+        self._likely_from = self._certain_from = since
+        self._arrives_by = since + travel
+        self._arrived = None if travel else lost
+
+    def look(self, now: float, first_pending: float, events: int) -> None:
+        """Takes in how things stand.
+
+        Args:
+            now: The time.
+            first_pending: The event with which the oldest upload that is pending was about to be sent.
+            events: How many events there have been.
+        """
+        if first_pending < self.lost:
+            self._likely_from = now
+        if self._arrived is None and now >= self._arrives_by:
+            self._arrived = events
+        if self._arrived is None or first_pending < self._arrived:
+            self._certain_from = now
+
+    def likely(self, now: float, limit: float) -> bool:
+        """Whether it has stayed away for so long that nobody should be held up for it."""
+        return now - self._likely_from >= limit
+
+    def certain(self, now: float, limit: float) -> bool:
+        """Whether it will not come, even if its request arrived late and found a queue."""
+        return now - self._certain_from >= limit
 
 
 def outage_delay(policy: RetryPolicy, outages: int, uniform: float) -> float:

@@ -250,7 +250,7 @@ class Run:
             self.leaving = True
             self._watchdog.cancel()
             await asyncio.wait([self._watchdog])
-            await self.settling.check()
+            await self.settling.check(last=True)
             if not self.fanout.busy:
                 return
             self._watchdog = self._watch()  # something is sent again, on the caller's word

@@ -2,8 +2,9 @@
 
 An item whose request got no answer leaves a hole: a clip may appear in the list that no task has named. A hole is open
 until its clip can be told from the others, or until it has stayed away for the settle time, counted from when all that
-was accepted before it has ended: accounts work one after another. While a hole is open nothing is submitted, so that
-clips that appear can be told apart; see `on_unknown` in `MountseaClient.upload_batch`.
+was accepted before it has ended: accounts work one after another. So long nothing is submitted, so that clips that
+appear can be told apart; see `on_unknown` in `MountseaClient.upload_batch`. A request that nobody answers may still
+arrive later than that: until this can't be, a clip that appears may be its item's, but nobody is held up for it.
 Does I/O through the caller it is given; what it decides by is in `patience.py` and `reconcile.py`.
 """
 
@@ -25,7 +26,8 @@ from .batch import Item
 from .events import ClipsListed, ItemSettled, Reconciled
 from .fanout import Fanout
 from .lifecycle import ItemState, Trigger
-from .patience import settle_limit
+from .patience import TRAVEL, Absence, settle_limit
+from .reconcile import Attribution
 from .record import MAY_STILL_LAND
 
 __all__ = ["OnUnknown", "Settling"]
@@ -79,7 +81,7 @@ class Settling:
         self._on_unknown = on_unknown
         self._deadline_at = deadline_at
         self._holes: dict[Item, float] = {}
-        self._quiet_since: dict[Item, float] = {}
+        self._absences: dict[Item, Absence] = {}
         self._limit = settle_limit(config.settle, None, 0)
         self._tending: asyncio.Task[None] | None = None
         self._one_at_a_time = asyncio.Lock()
@@ -186,15 +188,30 @@ class Settling:
         now, first_pending = self._record.now(), self._measure()
         attribution = self._batch.verdict()[1]
         for item in items:
-            if first_pending < item.last:
-                self._quiet_since[item] = now
-            waited = now - max(self._record.waiting_since(item), self._quiet_since.get(item, 0.0))
+            absence = self._absence(item)
+            absence.look(now, first_pending, len(self._record.log))
             told = item.state is ItemState.UNKNOWN and item.index not in attribution.due
-            if told or waited >= self._limit:
-                self._record.emit(ItemSettled, index=item.index, key=item.key)
-                self._holes.pop(item, None)
-                if item.index not in attribution.inferred and item.index not in attribution.candidates:
-                    self._absent(item)
+            if told or absence.certain(now, self._limit):
+                self._close(item, attribution)
+
+    def _absence(self, item: Item) -> Absence:
+        absence = self._absences.get(item)
+        if absence is None or absence.lost != item.last:
+            answered = item.state is not ItemState.UNKNOWN or getattr(item.error, "status", None) is not None
+            travel = 0.0 if answered or self._config.settle is not None else TRAVEL
+            absence = self._absences[item] = Absence(self._record.waiting_since(item), item.last, travel)
+        return absence
+
+    def _stays_away(self, item: Item) -> bool:
+        """Whether nobody should wait for an item's clip any more."""
+        return item in self._absences and self._absence(item).likely(self._record.now(), self._limit)
+
+    def _close(self, item: Item, attribution: Attribution) -> None:
+        self._record.emit(ItemSettled, index=item.index, key=item.key)
+        self._holes.pop(item, None)
+        self._absences.pop(item, None)
+        if item.index not in attribution.inferred and item.index not in attribution.candidates:
+            self._absent(item)
 
     def _measure(self) -> float:
         """Derives the settle time. Returns the event with which the oldest pending upload was about to be sent."""
@@ -210,7 +227,7 @@ class Settling:
     def _let_go(self) -> None:
         """Lets submits go on once the holes are closed, or have been open for so long that nobody should wait."""
         now = self._record.now()
-        if not any(now - opened < HELD_AT_MOST for opened in self._holes.values()):
+        if all(now - opened >= HELD_AT_MOST or self._stays_away(item) for item, opened in self._holes.items()):
             self._fanout.submitter.let_go()
 
     def _absent(self, item: Item) -> None:
@@ -231,8 +248,12 @@ class Settling:
                 self._absent(item)
 
     # ------------------------------------------------------------------------------------------ the final check
-    async def check(self) -> None:
-        """Compares the items with the list; again and again while clips are due that it doesn't hold yet."""
+    async def check(self, *, last: bool = False) -> None:
+        """Compares the items with the list; again and again while clips are due that it doesn't hold yet.
+
+        Args:
+            last: Nothing is submitted after it.
+        """
         loop = asyncio.get_running_loop()
         ended = self._batch.uploads_ended
         fresh = self._checked == ended and loop.time() - self._checked_at < _FRESH
@@ -250,8 +271,13 @@ class Settling:
         except TimeoutError:
             logger.warning("reconcile.cut_short", extra={"session_id": self._batch.session_id})
         self._checked, self._checked_at = ended, loop.time()
-        if not self._record.log.closed:
-            self._tell()
+        if self._record.log.closed:
+            return
+        if last and self._on_unknown != "resubmit":
+            attribution = self._batch.verdict()[1]
+            for item in tuple(filter(self._stays_away, self._holes)):
+                self._close(item, attribution)
+        self._tell()
 
     async def _check(self, *, patient: bool) -> None:
         began, wait = self._record.now(), 1.0
@@ -268,8 +294,11 @@ class Settling:
 
     def _awaited(self) -> bool:
         """Whether clips may still appear: of lost answers, and of uploads that the service has given up on."""
+        sure = self._on_unknown == "resubmit"  # who is to be paid for again must be absent for certain
+        if any(sure or not self._stays_away(item) for item in self._holes):
+            return True
         timed_out = (item for item in self._batch.uploads() if item.state is ItemState.TIMED_OUT)
-        return bool(self._holes) or any(item.until is None and item.open_requests for item in timed_out)
+        return any(item.until is None and item.open_requests for item in timed_out)
 
     async def _ask_again(self) -> None:
         """Asks the tasks whose clip may be among the unexplained; some say `failed` first and `success` later."""

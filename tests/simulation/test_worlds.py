@@ -24,6 +24,7 @@ REGRESSIONS = {
     1132: "a late clip went to an item that had timed out, since the unknown one had settled",
     1616: "a late clip went to an item that had failed, since the unknown one had settled",
     745: "a late clip of a lost upload went to a later one: the settle time had shrunk to what uploads themselves take",
+    301: "the clip of a request that arrived more than a minute late went to an item that was lost after it",
     4402: "a late clip went to an item that was sent after its own had settled, before any upload had ended",
     1573: "an item whose task was pending was given somebody else's clip",
 }
