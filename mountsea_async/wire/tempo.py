@@ -18,7 +18,7 @@ START = 8
 """Requests in flight before anything is known; each accepted one adds one."""
 KNOWN = 0.995
 """Of a rate that the user gives: two clocks never agree wholly."""
-SHARE = 0.985
+SHARE = 0.993
 """Of the rate that was found; the rest pays for what isn't known about the service's clock and the way there."""
 ENOUGH, ENOUGH_SECONDS, FEWEST = 20, 2.0, 8
 """An estimate rests on so many accepted requests, or on so many seconds in which at least the fewest were accepted.
@@ -27,8 +27,10 @@ HOLD, HOLD_MOST = 1.0, 30.0
 """Seconds without a refusal after which a higher rate is tried: at first, and as each try fails, twice as long."""
 STEP, STEP_MOST = 0.3, 0.5
 """The share that it is then raised by a second, over the seconds waited, doubled every two seconds; and the most."""
-FAR, RECOVERY = 0.4, 6.0
+FAR, RECOVERY = 0.4, 7.0
 """Below this share of what once was accepted, it is tried so often (seconds) whether that goes again."""
+LONG = 8.0
+"""What was found over so many seconds, and what has been found again, isn't soon doubted."""
 BOUNDLESS = 1e4
 """A rate that nobody here can reach: it was no limit after all."""
 
@@ -41,6 +43,11 @@ FORGOTTEN = 300.0
 DISBELIEF = 0.05
 """The shortest pause, doubled with each refusal in a row, whatever the hint."""
 
+CATCH_UP, CATCH_UP_FIRST = 0.95, 0.3
+"""Of what the service's bucket is thought to hold, so much may go at once after a pause, which has filled it; the
+second while one refusal is all that is known."""
+WAVE, FALL = 4, 8.0
+"""All in flight refused, so many at least: the limit has fallen. The rate is divided by the second."""
 SLOWEST = 0.5
 """Requests a second below which refusals alone don't take the rate."""
 
@@ -83,6 +90,7 @@ class Tempo:
         self._due: float | None = None  # until when somebody was told to wait for the rate
         self._began: float | None = None  # when the first request went
         self._first = (1, 0.0)  # accepted before the first refusal, and in how many seconds
+        self._first_end = -math.inf  # when those had been sent
         self._empty_at: float | None = None  # a refused request was sent: what was counted since is what follows
         self._count = 0
         self._times: deque[float] = deque(maxlen=1024)
@@ -143,10 +151,11 @@ class Tempo:
         seconds = min(seconds, 60.0)  # a clock that stood still, or a machine that slept: not for ever upwards
         if not self._learned:
             rate *= 2.0 ** (seconds / max(0.25 if self._first[0] < ENOUGH else 1.0, 1 / rate))
-        elif rate < FAR * self._best:  # it went much faster before
-            rate = min(rate * 4.0**seconds, FAR * self._best)
-            if rate == FAR * self._best:
-                self._pressed, self._hold = 0.0, HOLD / 4
+        elif rate < (before := self._before()):
+            rate = min(rate * 4.0**seconds, before)
+            if rate == before:
+                self._pressed = 0.0
+                self._hold = HOLD / 4 if before > self._settled else max(LONG, self._hold)
         else:
             quiet = min(self._pressed - self._hold, 60.0)
             rate *= math.exp(min(STEP_MOST, rate / 10, STEP / self._hold * 2.0 ** (quiet / 2)) * seconds)
@@ -154,6 +163,10 @@ class Tempo:
         if self.rate > BOUNDLESS:
             self.rate = None
             self._forget(known=False)
+
+    def _before(self) -> float:
+        """The rate up to which there is nothing new to find: it went so fast before."""
+        return max(FAR * self._best, 0.99 * self._settled if self._settled < math.inf else 0.0)
 
     # -------------------------------------------------------------------------------------------------- answers
     def accepted(self, sent_at: float | None) -> None:
@@ -167,6 +180,8 @@ class Tempo:
             self.window += 1
         if self._empty_at is None:
             self._count += 1
+        elif sent_at is not None and sent_at <= self._first_end:
+            self._first = (self._first[0] + 1, self._first[1])
         elif sent_at is not None and sent_at > self._empty_at:
             self._count += 1
             self._times.append(sent_at)
@@ -196,6 +211,8 @@ class Tempo:
         self._turned += 1
         if not fresh and not self._count and self._turned == 1:
             self._begin_at(sent_at)
+        if self._learned and not self.in_flight and not self._count and self._turned >= WAVE:
+            self._fall()
         pause = self._pause(hint, fresh=fresh)
         if pause is not None and now + pause > self.open_at:
             self._pauses += self.open_at <= now
@@ -212,6 +229,12 @@ class Tempo:
         there = min(self.window, self.in_flight + 1)  # the refused one may be back already, or not yet
         share = 2 if self._learned else 8
         self.window = 1 if self._row > 1 or self._trouble() else max(1, there // share)
+
+    def _fall(self) -> None:
+        """The limit is another one, and nothing is known of what its bucket holds."""
+        rate = self.rate or SLOWEST
+        self.rate = max(min(rate, SLOWEST), rate / FALL)
+        self._depth, self.window, self._hold = 1.0, 1, HOLD
 
     def _begin_at(self, sent_at: float) -> None:
         """The service's bucket was empty then: what is counted from here on shows how fast it fills."""
@@ -238,9 +261,11 @@ class Tempo:
     def _learn(self, now: float, sent_at: float) -> None:
         if self._empty_at is None:
             seconds = 0.0 if self._began is None else max(0.0, sent_at - self._began)
-            self._first = (self._count, seconds)
+            self._first, self._first_end = (self._count, seconds), sent_at
             if self.rate is None:
                 self.rate, self._at = max(1.0, self._count / (1.0 + seconds)), now
+                self._depth = max(1.0, CATCH_UP_FIRST * self._burst(self.rate))
+                self._best = self.rate if seconds > LONG else 0.0
             self._begin_at(sent_at)
             return
         seconds = sent_at - self._empty_at
@@ -249,18 +274,18 @@ class Tempo:
             return
         if self._trouble() > 1:
             # Never so low that it would take for ever to find out that the service is back: pauses do the rest.
-            self.rate = max(min(before, SLOWEST), before / 2, self._count / seconds)
+            self.rate = max(min(before, SLOWEST), before / FALL, self._count / seconds)
         if self._count < FEWEST or (self._count < ENOUGH and seconds < ENOUGH_SECONDS):
             rate, self._depth = self.rate or before, 1.0
             self.rate = max(min(rate, 0.9 * self._settled), min(0.97 * rate, self._settled))
             return
         found = self._estimate(sent_at, seconds)
-        if self._is_near(found, 0.7):
-            self._hold = min(HOLD_MOST, 2 * self._hold) if self._is_near(found, 0.9) else self._hold
-            self._depth = max(1.0, 0.8 * self._burst(found))
-        else:  # the longer what it rests on, the longer it is kept
-            self._hold = HOLD if self._first[0] < ENOUGH else min(8.0, max(HOLD, self._count / ENOUGH))
-            self._depth = 1.0
+        near = self._is_near(found, 0.7)
+        self._depth = max(1.0, CATCH_UP * self._burst(found)) if near or self._settled == math.inf else 1.0
+        if self._is_near(found, 0.9):
+            self._hold = min(HOLD_MOST, 2 * self._hold)
+        elif not near:  # the longer what it rests on, the longer it is kept
+            self._hold = HOLD if self._first[0] < ENOUGH else min(LONG, max(HOLD, self._count / ENOUGH))
         self._best = max(0.97 * self._best, found)
         if found < FAR * self._best:
             self._hold = RECOVERY
@@ -290,12 +315,14 @@ class Tempo:
     def _burst(self, rate: float) -> float:
         """What the service's bucket holds when full, if it fills at that rate."""
         accepted, seconds = self._first
-        return 1.0 + max(0.0, 1.1 * (accepted - 1 - rate * seconds))
+        rate = max(rate, self._best)
+        return 1.0 + max(0.0, accepted - 1 - rate * seconds)
 
     def shift(self, seconds: float) -> None:
         """The clock is another one, so many seconds ahead; what was under way is gone."""
         self.in_flight, self.refused_since, self._due = 0, None, None
         self.open_at += seconds
+        self._first_end = -math.inf
         self._at = None if self._at is None else self._at + seconds
         self._began = None if self._began is None else self._began + seconds
         self._empty_at = None if self._empty_at is None else self._empty_at + seconds
