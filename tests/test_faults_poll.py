@@ -10,9 +10,9 @@ import itertools
 import json
 import logging
 
+import aiohttp
 import pytest
-from support.late import post_item
-from support.names import urls
+from support.names import KEY, urls
 
 from mountsea_async import BatchReport, ClientConfig, Event, ItemChanged, ItemState, PollPolicy
 from mountsea_async.testing import Answer, Behaviour, Fault, Fixed, Outcome, Reshape
@@ -148,9 +148,16 @@ async def test_a_second_task_that_the_server_made_of_one_request_is_reported_bes
     url = urls(3)[1]
     twice: list[asyncio.Task[None]] = []
 
+    async def again(session_id: str) -> None:
+        """What a gateway does that repeats a request by itself."""
+        async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {KEY}"}) as http:
+            where = f"{w.emulator.base_url}/suno/v2/audio/upload/session/item"
+            async with http.post(where, json={"sessionId": session_id, "audioUrl": url}) as response:
+                assert response.status == 201
+
     def watch(event: Event) -> None:
         if isinstance(event, ItemChanged) and event.index == 1 and event.state is ItemState.SUBMITTED:
-            twice.append(asyncio.get_running_loop().create_task(post_item(w.emulator, w.ledger.sessions[0], url)))
+            twice.append(asyncio.get_running_loop().create_task(again(w.ledger.sessions[0])))
 
     report = await w.client.upload_batch(urls(3), on_event=watch)
     assert len(twice) == 1
