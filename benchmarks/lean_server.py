@@ -11,12 +11,13 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import cast
+
+from benchmarks.setting import served
 
 __all__ = ["lean_server", "stay_on"]
 
@@ -80,13 +81,8 @@ def stay_on(core: int) -> None:
 @contextmanager
 def lean_server() -> Iterator[str]:
     """The address of a server in another process. Call it before `stay_on`: a child inherits the core."""
-    command = [sys.executable, "-m", "benchmarks.lean_server"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
-        assert server.stdout is not None
-        try:
-            yield f"http://127.0.0.1:{server.stdout.readline().strip()}"
-        finally:
-            server.communicate()
+    with served("benchmarks.lean_server") as port:
+        yield f"http://127.0.0.1:{port}"
 
 
 def main() -> None:

@@ -1,8 +1,8 @@
 """What a rate limit leaves of a client's speed, and how often the client runs into it.
 
 Many requests at once against a service that takes R a second, B of them at once. The share is what a perfect client
-takes, who knows R and B, over what this one takes: (answered - B) / R and a round trip; where R is given to the client,
-B isn't, and the perfect client is held to that. Lost is what was given up after six tries.
+takes, who knows R and B, over what this one takes: (answered - B) / R and two round trips; where R is given to the
+client, B isn't, and the perfect client is held to that. Lost is what was given up after six tries.
 
 The strategies: `pace` is the library as it is; `pace, rate=R` is told the limit; `each backs off` waits up to 0.5 s
 after a refusal, doubling to 20 s, every request for itself; `each its hint` waits for as long as its own refusal says.
@@ -13,10 +13,8 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
 import random
 import statistics
-import subprocess
 import sys
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, Literal
@@ -35,7 +33,7 @@ from tests.simulation.patches import KEY
 from tests.simulation.plan import Plan
 from tests.simulation.world import HOST, PORT, World, inhabit
 
-from .setting import show
+from .setting import served, show
 
 TRIES = 6
 Hints = Literal["seconds", "date", "none"]
@@ -51,7 +49,9 @@ class Cell:
     Attributes:
         rate: Requests a second that the service takes; `burst`: at once.
         halves: Whether the limit halves after half of the requests.
-        trip: Seconds there and back; steady where the service takes only one at once, else up to a tenth off.
+        real: Whether it goes over loopback.
+        trip: Seconds there and back, next to none over loopback; steady where the service takes only one at once, else
+            up to a tenth off.
     """
 
     rate: int
@@ -60,9 +60,12 @@ class Cell:
     strategy: str
     requests: int
     halves: bool = False
+    real: bool = False
 
     @property
     def trip(self) -> float:
+        if self.real:
+            return 0.0
         return 0.05 if self.rate >= 1000 else 0.1
 
     @property
@@ -80,7 +83,7 @@ class Cell:
         rate = float(self.rate)
         if halved_at is not None:
             left, seconds, rate = left - int(rate * halved_at), halved_at, rate / 2
-        by_limit = seconds + max(0, left) / rate + self.trip
+        by_limit = seconds + max(0, left) / rate + 2 * self.trip  # one of them for the connection
         return max(by_limit, answered * self.trip / self.at_once)
 
 
@@ -195,27 +198,11 @@ async def serve(limit: RateLimit) -> None:
         await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
 
 
-@contextlib.contextmanager
-def server(cell: Cell) -> Iterator[str]:
-    """Starts `serve` and ends it."""
-    command = [sys.executable, "-m", "benchmarks.rate_limit", "--serve", str(cell.rate), str(cell.burst), cell.hints]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        assert process.stdin is not None
-        try:
-            yield process.stdout.readline().strip()
-        finally:
-            process.stdin.close()
-            try:
-                process.wait(10)
-            except subprocess.TimeoutExpired:
-                process.kill()
-
-
 def real(cell: Cell, seed: int) -> Outcome:
     """One run over loopback."""
-    with server(cell) as base_url:
-        return asyncio.run(measure(attrs.evolve(cell), base_url, seed))[0]
+    limit = (str(cell.rate), str(cell.burst), cell.hints)
+    with served("benchmarks.rate_limit", "--serve", *limit) as base_url:
+        return asyncio.run(measure(cell, base_url, seed))[0]
 
 
 # --------------------------------------------------------------------------------------------------------- the table
@@ -223,15 +210,16 @@ def cells(*, quick: bool) -> Iterator[Cell]:
     """What is measured in the simulation."""
     sizes = ((2, 5), (10, 20), (50, 50), (200, 200), (1000, 1000), *((rate, 1) for rate in (2, 10, 50, 200, 1000)))
     for rate, burst in sizes if not quick else ((10, 20), (50, 50), (200, 1)):
-        requests = min(1000, 20 * rate) if quick else max(1000, min(6000, 30 * rate))
+        most = 6000 if burst == 1 else 60_000
+        requests = min(1000, 20 * rate) if quick else max(1000, min(most, 60 * rate))
         for hints in _ALL[::2] if quick or burst == 1 else _ALL:
             yield Cell(rate, burst, hints, "pace", requests)
-        yield Cell(rate, burst, "none", "pace, rate=R", min(requests, 4000))
+        yield Cell(rate, burst, "none", "pace, rate=R", min(requests, 12_000))
         if burst > 1 and rate <= 50:
             yield Cell(rate, burst, "none", "each backs off", 1000 if not quick else requests)
             yield Cell(rate, burst, "seconds", "each its hint", 1000 if not quick else requests)
     for rate, burst in ((2, 5), (10, 20), (50, 50), (200, 200)) if not quick else ((50, 50),):
-        requests = 1000 if quick else max(1000, 30 * rate)
+        requests = 1000 if quick else max(1000, 60 * rate)
         for strategy, hints in (("pace", "seconds"), ("pace", "none"), ("each backs off", "none")):
             if strategy == "pace" or rate <= 50:
                 yield Cell(rate, burst, hints, strategy, requests, halves=True)
@@ -266,15 +254,16 @@ def main() -> None:
         return
     repeats, rows = 1 if asked.quick else 3, []
     for cell in cells(quick=asked.quick):
-        runs = repeats if cell.requests <= 2000 and cell.strategy.startswith("pace") else 1
+        runs = repeats if cell.requests <= 3000 and cell.strategy.startswith("pace") else 1
         rows.append(row(cell, "simulated", [simulated(cell, seed) for seed in range(7, 7 + runs)]))
     for rate in (200,) if asked.quick else (200, 1000):
         for hints in ("none",) if asked.quick else ("seconds", "none"):
-            cell = Cell(rate, rate, hints, "pace", 600 if asked.quick else 20 * rate)  # type: ignore[arg-type]
+            cell = Cell(rate, rate, hints, "pace", 600 if asked.quick else 20 * rate, real=True)  # type: ignore[arg-type]
             rows.append(row(cell, "real sockets", [real(cell, 7)]))
     method = (
         "32 requests at once (100 at R = 1,000), a round trip of 0.1 s (0.05 s there, almost none on real sockets); "
-        "simulated time where it says so; medians of 3 runs of `pace` up to 2,000 requests, else one run"
+        "simulated time where it says so; 60 s of the limit, 1,000 requests at least (6,000 at most where "
+        "the burst is 1); medians of 3 runs of `pace` up to 3,000 requests, else one run"
     )
     show("Under a rate limit", method, rows, asked.json)
 

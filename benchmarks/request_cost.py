@@ -10,208 +10,39 @@ from __future__ import annotations
 import argparse
 import asyncio
 import gc
-import json
-import random
+import subprocess
+import sys
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, ExitStack
 from importlib.metadata import version
-from importlib.util import find_spec
-from typing import Any, TypeAlias
+from typing import Any
 
-import aiohttp
 import attrs
 
 from benchmarks.lean_server import lean_server, stay_on
-from benchmarks.setting import median, show, spread
-from mountsea_async import ClientConfig, MountseaClient, Pace, RetryPolicy
-from mountsea_async.wire import protocol
-from mountsea_async.wire.caller import Caller, Unwatched
-from mountsea_async.wire.transport import Transport
+from benchmarks.request_peers import BARE, OURS, PEERS, Ask, Peer
+from benchmarks.setting import beside, median, said, show, spread
 
-KEY = "benchmark-key"
-TASKS = [f"{number:08x}-8a54-4f5e-9d38-7c1f6ad0b7f1" for number in range(500)]
-SONGS = [f"https://cdn.example.com/audio/song-{number:06}.mp3" for number in range(500)]
-SESSION = "0b0d8a3e-2f6a-4a3f-8a15-6f1d8e2c9b11"
-HEADERS = {
-    "Authorization": f"Bearer {KEY}",
-    "Accept": "application/json",
-    "Accept-Encoding": "identity",
-    "User-Agent": "mountsea-async/0 aiohttp/3 Python/3",
-}
-STATUS, ITEM = "/suno/v2/status?taskId=", "/suno/v2/audio/upload/session/item"
-MOST_SOCKETS = 100
-MOST_THREADS = 64
-
-Ask: TypeAlias = Callable[[int], Awaitable[object]]
-"""Sends one request, the one with this number, and reads its answer."""
-Opened: TypeAlias = tuple[Ask, Ask]
-"""Asks for a status, and posts an item."""
+ME = "benchmarks.request_cost"
 
 
-# ------------------------------------------------------------------------------------------------------------ peers
-async def bare(stack: AsyncExitStack, url: str, at_once: int) -> Opened:
-    """What a user writes who wants nothing but the answer."""
-    limit = min(at_once, MOST_SOCKETS)
-    http = await stack.enter_async_context(aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=limit)))
-    with_body = {**HEADERS, "Content-Type": "application/json"}
-
-    async def status(number: int) -> object:
-        async with http.get(f"{url}{STATUS}{TASKS[number % 500]}", headers=HEADERS) as response:
-            return json.loads(await response.read())
-
-    async def item(number: int) -> object:
-        body = json.dumps({"sessionId": SESSION, "audioUrl": SONGS[number % 500]}).encode()
-        async with http.post(url + ITEM, data=body, headers=with_body) as response:
-            return json.loads(await response.read())
-
-    return status, item
-
-
-async def ours(
-    stack: AsyncExitStack, url: str, at_once: int, json_loads: Callable[[bytes], Any] | None = None
-) -> Opened:
-    """The library: `client.status`, and the paid request as a batch makes it, less the batch's own records."""
-    config = ClientConfig(json_loads=json_loads)
-    pace = Pace(min(at_once, MOST_SOCKETS))
-    client = await stack.enter_async_context(MountseaClient(KEY, base_url=url, config=config, pace=pace))
-    transport = Transport(KEY, url, config, pace.limit, None)
-    await transport.open()
-    stack.push_async_callback(transport.close)
-    caller = Caller(transport, pace, RetryPolicy(), random.Random(1), json_loads)  # noqa: S311 - jitter
-
-    async def status(number: int) -> object:
-        return await client.status(TASKS[number % 500])
-
-    async def item(number: int) -> object:
-        return await caller.submit(Unwatched(protocol.submit_item(SESSION, SONGS[number % 500])))
-
-    return status, item
-
-
-async def ours_with_orjson(stack: AsyncExitStack, url: str, at_once: int) -> Opened:
-    """The library, with a faster parser."""
-    import orjson  # noqa: PLC0415 - a peer
-
-    return await ours(stack, url, at_once, orjson.loads)
-
-
-async def httpx_client(stack: AsyncExitStack, url: str, at_once: int) -> Opened:
-    """One `httpx.AsyncClient`, with as many connections as the others."""
-    import httpx  # noqa: PLC0415 - a peer
-
-    limits = httpx.Limits(max_connections=min(at_once, MOST_SOCKETS), max_keepalive_connections=MOST_SOCKETS)
-    timeout = httpx.Timeout(60, pool=None)
-    http = await stack.enter_async_context(httpx.AsyncClient(headers=HEADERS, limits=limits, timeout=timeout))
-
-    async def status(number: int) -> object:
-        return (await http.get(f"{url}{STATUS}{TASKS[number % 500]}")).json()
-
-    async def item(number: int) -> object:
-        return (await http.post(url + ITEM, json={"sessionId": SESSION, "audioUrl": SONGS[number % 500]})).json()
-
-    return status, item
-
-
-async def openai_client(stack: AsyncExitStack, url: str, at_once: int) -> Opened:
-    """openai-python's own client as it comes, retries and models and all, pointed at this server."""
-    import openai  # noqa: PLC0415 - a peer
-
-    del at_once  # it brings limits of its own
-    client = await stack.enter_async_context(openai.AsyncOpenAI(api_key=KEY, base_url=url))
-
-    class Status(openai.BaseModel):
-        taskId: str  # noqa: N815 - the service's name
-        status: str | None = None
-        createdAt: str | None = None  # noqa: N815 - the service's name
-
-    async def status(number: int) -> object:
-        return await client.get(STATUS + TASKS[number % 500], cast_to=Status)
-
-    async def item(number: int) -> object:
-        return await client.post(ITEM, body={"sessionId": SESSION, "audioUrl": SONGS[number % 500]}, cast_to=Status)
-
-    return status, item
-
-
-async def requests_client(stack: AsyncExitStack, url: str, at_once: int) -> Opened:
-    """`requests` in threads, one session among them."""
-    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - a peer
-
-    import requests  # noqa: PLC0415 - a peer
-
-    threads = min(at_once, MOST_THREADS)
-    http = stack.enter_context(requests.Session())
-    http.mount("http://", requests.adapters.HTTPAdapter(pool_maxsize=threads))
-    http.headers.update(HEADERS)
-    pool = stack.enter_context(ThreadPoolExecutor(threads))
-    loop = asyncio.get_running_loop()
-
-    def get(number: int) -> object:
-        return http.get(f"{url}{STATUS}{TASKS[number % 500]}", timeout=60).json()
-
-    def post(number: int) -> object:
-        return http.post(url + ITEM, json={"sessionId": SESSION, "audioUrl": SONGS[number % 500]}, timeout=60).json()
-
-    return lambda number: loop.run_in_executor(pool, get, number), lambda number: loop.run_in_executor(
-        pool, post, number
-    )
-
-
-@attrs.frozen
-class Peer:
-    """One way to send requests.
-
-    Attributes:
-        name: What the table calls it.
-        open: Makes its client.
-        needs: Packages beside the library's own.
-        share: Requests that it is measured with, as a share of the others': the dear ones get fewer.
-    """
-
-    name: str
-    open: Callable[[AsyncExitStack, str, int], Awaitable[Opened]]
-    needs: tuple[str, ...] = ()
-    share: float = 1.0
-
-    @property
-    def missing(self) -> list[str]:
-        """What it needs that isn't installed."""
-        return [name for name in self.needs if find_spec(name) is None]
-
-
-BARE, OURS = "bare aiohttp loop", "mountsea-async"
-PEERS = (
-    Peer(BARE, bare),
-    Peer(OURS, ours),
-    Peer("mountsea-async, orjson", ours_with_orjson, ("orjson",)),
-    Peer("bare aiohttp loop, uvloop", bare, ("uvloop",)),
-    Peer("mountsea-async, uvloop", ours, ("uvloop",)),
-    Peer("mountsea-async, uvloop and orjson", ours_with_orjson, ("uvloop", "orjson")),
-    Peer("requests, threads", requests_client, ("requests",), 0.25),
-    Peer("httpx", httpx_client, ("httpx",), 0.15),
-    Peer("openai-python", openai_client, ("openai",), 0.15),
-)
-
-
-# -------------------------------------------------------------------------------------------------------- measuring
 class Bench:
-    """A peer with its client and event loop, open for as long as it is measured."""
+    """A peer with its client and event loop, open for one kind of request and so many at once."""
 
     def __init__(self, peer: Peer, url: str, at_once: int, kind: str) -> None:
         self.peer, self._at_once = peer, at_once
         self._runner = asyncio.Runner(loop_factory=_loop_factory(peer))
         self._stack = AsyncExitStack()
         self._ask = self._runner.run(self._open(url, kind))
-        self.taken: list[float] = []
 
     async def _open(self, url: str, kind: str) -> Ask:
         status, item = await self.peer.open(self._stack, url, self._at_once)
         return status if kind == "status" else item
 
-    def measure(self, count: int) -> None:
+    def measure(self, count: int) -> float:
         """Microseconds of this process's CPU for each of `count` requests, after a round that opens connections."""
-        self.taken.append(self._runner.run(self._measure(count)) / count * 1e6)
+        return self._runner.run(self._measure(count)) / count * 1e6
 
     async def _measure(self, count: int) -> float:
         await self._send(self._at_once)
@@ -243,36 +74,61 @@ def _loop_factory(peer: Peer) -> Callable[[], asyncio.AbstractEventLoop] | None:
     return uvloop.new_event_loop
 
 
+def measure_as_asked(name: str, url: str) -> None:
+    """Measures one peer, in this process, as often as a line of standard input asks for it."""
+    bytes(1 << 20)  # see METHOD: all begin with a malloc that keeps its blocks
+    peer = next(peer for peer in PEERS if peer.name == name)
+    bench, opened = None, ("", "")
+    for line in sys.stdin:
+        kind, at_once, count = line.split()
+        if bench is None or opened != (kind, at_once):
+            if bench is not None:
+                bench.close()
+            bench, opened = Bench(peer, url, int(at_once), kind), (kind, at_once)
+        print(bench.measure(int(count)), flush=True)
+    if bench is not None:
+        bench.close()
+
+
+@attrs.frozen
+class Beside:
+    """A peer in a process of its own: none pays for what another has imported, nor gains by what it has allocated."""
+
+    peer: Peer
+    process: subprocess.Popen[str]
+
+    def measure(self, kind: str, at_once: int, count: int) -> float:
+        """See `Bench.measure`; the dear ones get fewer requests."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(f"{kind} {at_once} {max(at_once, int(count * self.peer.share))}\n")
+        self.process.stdin.flush()
+        return float(said(self.process))
+
+
 def _ratios(taken: Sequence[float], base: Sequence[float]) -> list[float]:
     return [own / other for own, other in zip(taken, base, strict=True)]
 
 
-def compare(url: str, peers: list[Peer], kind: str, at_once: int, count: int, repeats: int) -> list[dict[str, Any]]:
+def compare(peers: list[Beside], kind: str, at_once: int, count: int, repeats: int) -> list[dict[str, Any]]:
     """All peers in turn, again and again, each time beginning with another."""
-    benches = [Bench(peer, url, at_once, kind) for peer in peers]
-    gc.collect()
-    gc.freeze()  # what the dearest peer has imported must not slow down the others' collections
+    taken: dict[str, list[float]] = {each.peer.name: [] for each in peers}
     for repeat in range(repeats):
-        first = repeat % len(benches)
-        for bench in benches[first:] + benches[:first]:
-            bench.measure(max(at_once, int(count * bench.peer.share)))
-    for bench in benches:
-        bench.close()
-    gc.unfreeze()
-    taken = {bench.peer.name: bench.taken for bench in benches}
+        first = repeat % len(peers)
+        for each in peers[first:] + peers[:first]:
+            taken[each.peer.name].append(each.measure(kind, at_once, count))
     rows = []
-    for bench in benches:
-        ratios = _ratios(bench.taken, taken[BARE])
+    for name, own in taken.items():
+        ratios = _ratios(own, taken[BARE])
         rows.append(
             {
                 "request": kind,
                 "at once": at_once,
-                "client": bench.peer.name,
-                "CPU µs": round(median(bench.taken)),
-                "spread": spread(bench.taken),
+                "client": name,
+                "CPU µs": round(median(own)),
+                "spread": spread(own),
                 "ratio to bare": round(median(ratios), 2),
                 "spread of the ratio": spread(ratios),
-                "ratio to ours": round(median(_ratios(bench.taken, taken[OURS])), 2),
+                "ratio to ours": round(median(_ratios(own, taken[OURS])), 2),
             }
         )
     return rows
@@ -280,13 +136,15 @@ def compare(url: str, peers: list[Peer], kind: str, at_once: int, count: int, re
 
 METHOD = (
     "Requests over loopback to a hand-written protocol server in another process on another core, small JSON both"
-    " ways: statuses of 500 tasks in turn (GET), items with a URL each (POST). N tasks send N at once, each one "
-    "request after the other; pools hold as many connections, at most 100, but for openai-python's, which is as "
-    "it comes, and `requests` has at most 64 threads. With 512 at once the library's own gate lets 100 through. "
-    "The bare loop: one ClientSession, the same headers, `read()`, `json.loads`, nothing else. The library's "
-    "status is `client.status`; its item is the paid request as a batch makes it. CPU is `process_time` of the "
-    "client's process, after a round that opens the connections and a collection of garbage; {repeats} "
-    "interleaved repeats at 64, {fewer} at the others; medians; a ratio is the median of the repeats' ratios."
+    " ways; each client in a process of its own. Statuses of 500 tasks in turn (GET), items with a URL each (POST). N"
+    " tasks send N at once, each one request after the other; pools hold as many connections, at most 100, but for"
+    " openai-python's, which is as it comes, and `requests` has at most 64 threads. With 512 at once the library's own"
+    " gate lets 100 through. The bare loop: one ClientSession, the same headers, `read()`, `json.loads`, nothing else."
+    " The library's status is `client.status`; its item is the paid request as a batch makes it. asyncio reads into a"
+    " new block of 256 KiB each time. In a small program glibc maps each anew; once a larger one was freed it keeps"
+    " them. Here all processes begin with that, but for `blocks mapped anew`; in use, the library sees to it. CPU is"
+    " `process_time` of the client's process, after a round that opens the connections and a collection of garbage;"
+    " {repeats} interleaved repeats at 64, {fewer} at the others; medians; a ratio is the median of the ratios."
 )
 
 
@@ -297,18 +155,26 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, help="how often each is measured at 64 at once")
     parser.add_argument("--only", nargs="+", metavar="WORD", help="peers whose name holds one of these words")
     parser.add_argument("--json")
+    parser.add_argument("--measure", nargs=2, metavar=("PEER", "URL"), help=argparse.SUPPRESS)
     asked = parser.parse_args()
+    if asked.measure:
+        measure_as_asked(*asked.measure)
+        return
     repeats = asked.repeats or (3 if asked.quick else 15)
     fewer, count = (1, 400) if asked.quick else (max(3, repeats // 3), 3000)
     words = asked.only or [""]
     wanted = [peer for peer in PEERS if peer.name in (BARE, OURS) or any(word in peer.name for word in words)]
     peers = [peer for peer in wanted if not peer.missing]
     rows = []
-    with lean_server() as url:
+    with lean_server() as url, ExitStack() as stack:
         stay_on(0)
+        processes = [
+            Beside(peer, stack.enter_context(beside(ME, "--measure", peer.name, url, **peer.environment)))
+            for peer in peers
+        ]
         plan = [("status", 64, repeats), ("item", 64, repeats), ("status", 32, fewer), ("status", 512, fewer)]
         for kind, at_once, times in plan[:2] if asked.quick else plan:
-            rows += compare(url, peers, kind, at_once, count, times)
+            rows += compare(processes, kind, at_once, count, times)
     names = sorted({name for peer in peers for name in peer.needs})
     told = " Versions: " + ", ".join(f"{name} {version(name)}" for name in names) + "." if names else ""
     for peer in wanted:

@@ -11,53 +11,57 @@ import argparse
 import asyncio
 import gc
 import json
-import subprocess
+import select
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from benchmarks.setting import median, resident, show, spread
-from mountsea_async import MountseaClient
+from benchmarks.setting import beside, median, resident, said, served, show, spread
+from mountsea_async import ClientConfig, MountseaClient, PollPolicy
 from mountsea_async.testing import Behaviour, Emulator, Uniform
 
 SIZES = (10, 30, 100, 300, 1000, 3000, 10_000)
-QUICK = (10, 100, 1000)
-ME = (sys.executable, "-m", "benchmarks.scale")
+QUICK = (10, 300)
+LONGEST = 300.0
+"""Seconds that a batch may take."""
 
 
-def descriptors() -> int:
-    """Files and sockets that this process holds open."""
-    return len(list(Path("/proc/self/fd").iterdir()))
-
-
-async def batch(base_url: str, items: int, concurrency: int) -> dict[str, float]:
-    """One batch, watched twenty times a second."""
+async def batch(base_url: str, items: int, concurrency: int) -> None:
+    """One batch, and a line before and after it."""
+    hurried = ClientConfig(poll=PollPolicy(strategy="backoff", first=0.6, factor=1.0, max_rate=1000.0))
+    async with MountseaClient("emulator-key", base_url=base_url, config=hurried) as client:
+        warm_up = [f"https://cdn.example.com/warm-up/{number}.mp3" for number in range(concurrency * 2)]
+        await client.upload_batch(warm_up, concurrency=concurrency)
     urls = [f"https://cdn.example.com/audio/song-{number:06}.mp3" for number in range(items)]
     async with MountseaClient("emulator-key", base_url=base_url) as client:
-        await client.upload_batch(
-            [f"https://cdn.example.com/warm-up/{number}.mp3" for number in range(concurrency * 2)]
-        )
         gc.collect()
-        memory = peak = resident()
-        open_files = descriptors()
+        print(resident(), flush=True)
         began, cpu = time.perf_counter(), time.process_time()
-        running = asyncio.create_task(client.upload_batch(urls, concurrency=concurrency))
-        while not running.done():
-            await asyncio.wait([running], timeout=0.05)
-            peak, open_files = max(peak, resident()), max(open_files, descriptors())
-        report = running.result()
+        report = await client.upload_batch(urls, concurrency=concurrency)
         taken, cpu = time.perf_counter() - began, time.process_time() - cpu
     assert report.ok
     assert len(set(report.audio_ids)) == items
-    return {
-        "bytes": (peak - memory) / items,
-        "files": open_files,
-        "seconds": taken,
-        "cpu": cpu * 1000 / items,
-        "requests": (report.stats.submits + report.stats.polls) / items,
-    }
+    requests = (report.stats.submits + report.stats.polls) / items
+    print(json.dumps({"seconds": taken, "cpu": cpu * 1000 / items, "requests": requests}), flush=True)
+
+
+def watched(base_url: str, items: int, concurrency: int) -> dict[str, float]:
+    """One batch in a process of its own, looked at twenty times a second, from here: it shan't pay for that."""
+    with beside("benchmarks.scale", "--concurrency", str(concurrency), "--one", base_url, str(items)) as process:
+        assert process.stdout is not None
+        memory = peak = int(said(process))
+        files, until = 0, time.monotonic() + LONGEST
+        while not select.select([process.stdout], [], [], 0.05)[0]:
+            if time.monotonic() > until:
+                process.kill()
+            with suppress(FileNotFoundError):  # it may have ended
+                peak = max(peak, resident(process.pid))
+                files = max(files, len(list(Path(f"/proc/{process.pid}/fd").iterdir())))
+        taken = json.loads(said(process))
+    return {**taken, "bytes": (peak - memory) / items, "files": files}
 
 
 def row(items: int, runs: Sequence[dict[str, float]]) -> dict[str, Any]:
@@ -89,16 +93,9 @@ def measure(sizes: Sequence[int], concurrency: int, repeats: int) -> list[dict[s
     runs: dict[int, list[dict[str, float]]] = {items: [] for items in sizes}
     for _ in range(repeats):
         # An emulator of its own for each repeat, so that none works with the memories of all before it.
-        with subprocess.Popen([*ME, "--serve"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
-            assert server.stdout is not None
-            base_url = server.stdout.readline().strip()
-            try:
-                for items in sizes:
-                    command = [*ME, "--concurrency", str(concurrency), "--one", base_url, str(items)]
-                    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, timeout=300)
-                    runs[items].append(json.loads(done.stdout))
-            finally:
-                server.communicate()
+        with served("benchmarks.scale", "--serve") as base_url:
+            for items in sizes:
+                runs[items].append(watched(base_url, items, concurrency))
     return [row(items, taken) for items, taken in runs.items()]
 
 
@@ -118,14 +115,14 @@ def main() -> None:
         asyncio.run(serve())
         return
     if asked.one:
-        print(json.dumps(asyncio.run(batch(asked.one[0], int(asked.one[1]), asked.concurrency))))
+        asyncio.run(batch(asked.one[0], int(asked.one[1]), asked.concurrency))
         return
     repeats = asked.repeats or (1 if asked.quick else 3)
     rows = measure(asked.items or (QUICK if asked.quick else SIZES), asked.concurrency, repeats)
     method = (
         f"One batch a process, {asked.concurrency} requests in flight, emulator in another process, uploads of 0.4 to "
-        "0.8 s; memory is the growth of the resident set over a warmed-up client, report included. Medians of "
-        f"{repeats} interleaved repeats."
+        "0.8 s; memory is the growth of the resident set over a warmed-up process, report included, seen from outside. "
+        f"Medians of {repeats} interleaved repeats."
     )
     show("scale", method, rows, asked.json)
     heavy = [row for row in rows if row["items"] >= 1000 and row["bytes an item"] > asked.limit]

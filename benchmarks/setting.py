@@ -1,4 +1,4 @@
-"""Where and how a figure was taken: machine, versions, medians, spreads."""
+"""Where and how a figure was taken: machine, versions, the service's process, medians, spreads."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ import json
 import os
 import platform
 import statistics
-from collections.abc import Sequence
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -26,9 +29,41 @@ def setting() -> dict[str, str]:
     }
 
 
-def resident() -> int:
-    """Bytes of memory that this process holds."""
-    return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
+@contextmanager
+def beside(module: str, *arguments: str, **environment: str) -> Iterator[subprocess.Popen[str]]:
+    """`python -m module arguments` in a process of its own, which is to end when its standard input does."""
+    command = [sys.executable, "-m", module, *arguments]
+    env = os.environ | environment
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env) as process:
+        assert process.stdin is not None
+        try:
+            yield process
+        finally:
+            process.stdin.close()
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+
+def said(process: subprocess.Popen[str]) -> str:
+    """The next line of such a process."""
+    assert process.stdout is not None
+    if not (line := process.stdout.readline().strip()):
+        raise RuntimeError("the process beside us has ended")
+    return line
+
+
+@contextmanager
+def served(module: str, *arguments: str) -> Iterator[str]:
+    """The first line of a server beside us: where it is."""
+    with beside(module, *arguments) as process:
+        yield said(process)
+
+
+def resident(pid: int | str = "self") -> int:
+    """Bytes of memory that a process holds."""
+    return int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def filesystem(path: Path) -> str:

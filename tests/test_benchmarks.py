@@ -22,6 +22,7 @@ from benchmarks import picture, readme  # noqa: E402 - found by the line above
 from benchmarks.__main__ import BENCHMARKS  # noqa: E402
 from benchmarks.batch import best_possible  # noqa: E402
 from benchmarks.gather_script import upload_all  # noqa: E402
+from benchmarks.setting import served  # noqa: E402
 
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
 RESULTS = sorted((ROOT / "benchmarks" / "results").glob("*.json"))
@@ -35,6 +36,12 @@ def test_a_benchmark_tells_how_it_is_used(name: str) -> None:
     assert done.returncode == 0, done.stderr
     assert "--quick" in done.stdout
     assert "--json" in done.stdout
+
+
+@pytest.mark.e2e
+def test_a_server_that_ends_before_it_serves_is_an_error_and_not_an_address() -> None:
+    with pytest.raises(RuntimeError, match="ended"), served("benchmarks.import_cost", "--no-such-flag"):
+        pass
 
 
 # ------------------------------------------------------------------------------------------------------------- README
