@@ -154,7 +154,18 @@ class NotSentError(TransportError):
 
 
 class NoAnswerError(TransportError):
-    """The request was sent, wholly or in part, or it can't be told; and no whole answer came back."""
+    """The request was sent, wholly or in part, or it can't be told; and no whole answer came back.
+
+    Attributes:
+        may_arrive: What was sent may still be on its way to the service: nobody waited any longer. False where the
+            connection came to an end before.
+    """
+
+    def __init__(
+        self, message: str, *, permanent: bool = False, may_arrive: bool = True, task_id: str | None = None
+    ) -> None:
+        super().__init__(message, permanent=permanent, task_id=task_id)
+        self.may_arrive = may_arrive
 
 
 class APIError(MountseaError):

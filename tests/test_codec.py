@@ -36,6 +36,7 @@ def an_error(kind: type[MountseaError], causes: st.SearchStrategy[MountseaError]
         "excerpt": TEXT,
         "retry_after": st.none() | NUMBER,
         "permanent": st.booleans(),
+        "may_arrive": st.booleans(),
         "cause": causes,
         "reason": TEXT,
         "fail_code": st.none() | TEXT | NUMBER | st.integers(),

@@ -3,8 +3,9 @@
 An item whose request got no answer leaves a hole: a clip may appear in the list that no task has named. A hole is open
 until its clip can be told from the others, or until it has stayed away for the settle time, counted from when all that
 was accepted before it has ended: accounts work one after another. So long nothing is submitted, so that clips that
-appear can be told apart; see `on_unknown` in `MountseaClient.upload_batch`. A request that nobody answers may still
-arrive later than that: until this can't be, a clip that appears may be its item's, but nobody is held up for it.
+appear can be told apart; see `on_unknown` in `MountseaClient.upload_batch`. A request whose answer nobody
+waited for any longer may still arrive later than that: until this can't be, a clip that appears may be its item's, but
+nobody is held up for it.
 Does I/O through the caller it is given; what it decides by is in `patience.py` and `reconcile.py`.
 """
 
@@ -19,7 +20,7 @@ from math import inf
 from typing import Literal, TypeAlias
 
 from ..config import ClientConfig
-from ..errors import MountseaError
+from ..errors import APIError, MountseaError, UnknownOutcomeError
 from ..models import SessionAudio, Task, TaskStatus
 from ..wire.caller import Caller
 from .batch import Item
@@ -197,8 +198,7 @@ class Settling:
     def _absence(self, item: Item) -> Absence:
         absence = self._absences.get(item)
         if absence is None or absence.lost != item.last:
-            answered = item.state is not ItemState.UNKNOWN or getattr(item.error, "status", None) is not None
-            travel = 0.0 if answered or self._config.settle is not None else TRAVEL
+            travel = TRAVEL if self._config.settle is None and _may_arrive(item) else 0.0
             absence = self._absences[item] = Absence(self._record.waiting_since(item), item.last, travel)
         return absence
 
@@ -338,3 +338,11 @@ class Settling:
         if (tending := self._tending) is not None:
             tending.cancel()
             await asyncio.wait([tending])
+
+
+def _may_arrive(item: Item) -> bool:
+    """Whether an item's last request may still be on its way to the service."""
+    if not isinstance(item.error, UnknownOutcomeError):
+        return False
+    cause = item.error.cause
+    return not isinstance(cause, APIError) and getattr(cause, "may_arrive", True)

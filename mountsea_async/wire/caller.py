@@ -8,6 +8,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Protocol
 
 import attrs
@@ -91,10 +93,8 @@ class Caller:
         self.refusal: RateLimitedError | None = None
         free = attrs.evolve(policy, max_tries=min(policy.max_tries, FREE_TRIES))
         self._asks, self._submits = Quota(), Quota()
-        self._free = retry.retrying(free, rng, retry.free_is_final, self._asks.take, self._log_retry)(self._ask_again)
-        self._paid = retry.retrying(policy, rng, retry.paid_is_final, self._submits.take, self._log_retry)(
-            self._submit_again
-        )
+        self._free = retry.retrying(free, rng, retry.free_is_final, self._asks.take, self._log_retry)(_again)
+        self._paid = retry.retrying(policy, rng, retry.paid_is_final, self._submits.take, self._log_retry)(_again)
 
     def fingerprint(self, salt: str) -> str:
         """What tells this caller's key from another without telling the key."""
@@ -162,8 +162,7 @@ class Caller:
         """
         # Tried once without the machinery of retries: thousands may be waiting here, and most need one attempt.
         try:
-            async with lane:
-                task_id = await self._submit_once(submission)
+            task_id = await self._submit_once(submission, lane)
         except MountseaError as error:
             if retry.paid_is_final(error):
                 raise
@@ -171,7 +170,7 @@ class Caller:
         else:
             self._submits.give(1)
             return task_id
-        task_id = await self._paid(failed, submission, lane)
+        task_id = await self._paid(failed, partial(self._submit_once, submission, lane))
         self._submits.give(retry.TRANSIENT)
         return task_id
 
@@ -191,12 +190,7 @@ class Caller:
             if retry.free_is_final(error):
                 raise
             failed = [error]
-        return await self._free(failed, request, read)
-
-    async def _ask_again(self, failed: list[MountseaError], request: Request, read: Reader[T]) -> T:
-        if failed:
-            raise failed.pop()  # the first try, made already: it counts, and its error sets the first wait
-        return await self._ask_once(request, read)
+        return await self._free(failed, partial(self._ask_once, request, read))
 
     async def _ask_once(self, request: Request, read: Reader[T]) -> T:
         since: float | None = None
@@ -212,34 +206,24 @@ class Caller:
             self._asks.give(retry.TRANSIENT)
             return answer
 
-    async def _submit_again(
-        self,
-        failed: list[MountseaError],
-        submission: Submission,
-        lane: Lane,
-    ) -> str:
-        if failed:
-            raise failed.pop()  # the first try, made already: it counts, and its error sets the first wait
-        async with lane:
-            return await self._submit_once(submission)
-
-    async def _submit_once(self, submission: Submission) -> str:
+    async def _submit_once(self, submission: Submission, lane: Lane) -> str:
         since: float | None = None
-        while True:
-            async with self.pace.permit(paid=True):
-                request = await self._intend(submission)
-                sent_at = asyncio.get_running_loop().time()
-                result = await self._fly(request, submission)
-            refusal = self._refusal(result, sent_at)
-            if refusal is not None:
-                since = self._bear(refusal, since)
-            outcome = protocol.classify_submit(result, self._transport.secrets, self._loads)
-            if isinstance(outcome, Accepted):
-                return outcome.task_id
-            if refusal is not None or not retry.paid_is_final(outcome.error):
-                submission.not_accepted(outcome.error)
-            if refusal is None:
-                raise outcome.error
+        async with lane:
+            while True:
+                async with self.pace.permit(paid=True):
+                    request = await self._intend(submission)
+                    sent_at = asyncio.get_running_loop().time()
+                    result = await self._fly(request, submission)
+                refusal = self._refusal(result, sent_at)
+                if refusal is not None:
+                    since = self._bear(refusal, since)
+                outcome = protocol.classify_submit(result, self._transport.secrets, self._loads)
+                if isinstance(outcome, Accepted):
+                    return outcome.task_id
+                if refusal is not None or not retry.paid_is_final(outcome.error):
+                    submission.not_accepted(outcome.error)
+                if refusal is None:
+                    raise outcome.error
 
     async def _intend(self, submission: Submission) -> Request:
         try:
@@ -283,3 +267,9 @@ class Caller:
         if self.pace.refused_for() > patience or now - since > RENEWALS * patience:
             raise refusal
         return since
+
+
+async def _again(failed: list[MountseaError], once: Callable[[], Awaitable[T]]) -> T:
+    if failed:
+        raise failed.pop()  # the first try, made already: it counts, and its error sets the first wait
+    return await once()

@@ -104,15 +104,20 @@ def _structuring() -> _Structure:
 
 
 # ------------------------------------------------------------------------------------------------------ bodies
-_decode = json.JSONDecoder().decode
+_decode = json.JSONDecoder().raw_decode
 
 
 def _parsed(body: bytes, loads: Loads | None) -> Any:
     try:
-        return _decode(body.decode()) if loads is None else loads(body)
+        if loads is not None:
+            return loads(body)
+        text = body.decode()
+        value, end = _decode(text)
+        if end == len(text):
+            return value
     except (ValueError, RecursionError):
         pass
-    # What is rare takes the long way: other encodings, byte order marks, and what only the lenient parser lets pass.
+    # What is rare takes the long way: other encodings, space around it, and what only the lenient parser lets pass.
     try:
         return json.loads(body)
     except (ValueError, RecursionError):

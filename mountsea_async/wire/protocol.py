@@ -218,6 +218,7 @@ def _kind(response: Response) -> type[APIError]:
 
 
 _WHILE_ANSWERING: Final = frozenset({Cause.TIMEOUT, Cause.DISCONNECTED, Cause.MALFORMED, Cause.TOO_LARGE})
+_ENDED: Final = frozenset({Cause.DISCONNECTED, Cause.MALFORMED, Cause.TOO_LARGE})
 _PERMANENT: Final = frozenset({Cause.CERTIFICATE, Cause.CLIENT})
 
 
@@ -229,7 +230,8 @@ def transport_error(failure: SendFailure) -> TransportError | UnexpectedAnswerEr
     if failure.cause is Cause.TOO_LARGE and failure.status is not None:
         return UnexpectedAnswerError(f"HTTP {failure.status}: {failure.detail}", status=failure.status)
     what = "no whole answer" if failure.cause in _WHILE_ANSWERING else "the service can't be reached"
-    return NoAnswerError(f"{what}: {failure.detail}", permanent=permanent)
+    may_arrive = failure.status is None and failure.cause not in _ENDED
+    return NoAnswerError(f"{what}: {failure.detail}", permanent=permanent, may_arrive=may_arrive)
 
 
 def decipher(
