@@ -92,10 +92,11 @@ TABLES: Mapping[str, Table] = {
         "### Under a rate limit",
         {
             "limit a second": "R",
+            "at once": "burst",
             "`Retry-After`": "hints",
             **same("strategy", "where", "share of R", "refusals per request", "lost"),
         },
-        lambda row: row["strategy"] == "pace" or row["R"] == "50",
+        lambda row: row["R"] == "50" or (row["strategy"] == "pace" and row["burst"] > 1 and row["hints"] != "date"),
     ),
     "request_cost": Table(
         "### A request",

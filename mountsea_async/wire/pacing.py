@@ -10,7 +10,7 @@ import asyncio
 import math
 import random
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any, TypeAlias
 
@@ -204,8 +204,8 @@ class _Permit:
     def __init__(self, pace: Pace, *, paid: bool) -> None:
         self._pace, self._paid = pace, paid
 
-    async def __aenter__(self) -> None:
-        await self._pace.enter(paid=self._paid)
+    def __aenter__(self) -> Coroutine[Any, Any, None]:
+        return self._pace.enter(paid=self._paid)
 
     async def __aexit__(self, *_: object) -> None:
         self._pace.leave()
