@@ -25,6 +25,7 @@ from tests.simulation.net import Net, Weather
 from tests.simulation.network import SimLoop
 from tests.simulation.patches import KEY, Ear, deterministic
 from tests.simulation.world import HOST, PORT
+from tests.support.rate import most_within
 
 ITEMS, CONCURRENCY, SIGMA, FAIL_SHARE = 100, 32, 0.8, 0.02
 ONE_WAY = 0.05
@@ -255,17 +256,7 @@ def measured(emulator: _Emulator, report: BatchReport, began: float, ended: floa
         lag=sum(lags) / len(lags),
         seconds=ended - began,
         late=(ended - began) / perfect - 1,
-        most=most_at_once(asked),
+        most=most_within(asked, 1.0),
         refused=sum(count for (_, status), count in emulator.times.answers.items() if status == 429),
         unsettled=len(report.unknown) + len(report.not_submitted),
     )
-
-
-def most_at_once(times: Sequence[float], span: float = 1.0) -> int:
-    """The most moments within any span of so many seconds; the times ascend."""
-    most = first = 0
-    for last, at in enumerate(times):
-        while times[first] <= at - span:
-            first += 1
-        most = max(most, last - first + 1)
-    return most

@@ -96,7 +96,8 @@ class PollPolicy:
         price: How many seconds of lag one request is worth (default 0.75): a task is asked when it is expected to have
             been ended for about so long. More of it means fewer requests and later news. Of no use to "backoff".
         first: The wait before a task is asked for the first time and, learned, the shortest between two readings of
-            the list. None (the default): 1 if learned, else 2.
+            the list; where only the end of a short batch matters, its last few are waited for less. None (the
+            default): 1 if learned, else 2.
         factor: The wait of the backoff grows by this factor from ask to ask (1 to 10, default 1.5).
         cap: The longest wait of the backoff and, learned, between two readings of the list while lag matters. None
             (the default): 10 if learned, else 30.

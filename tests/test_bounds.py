@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from mountsea_async.config import PollPolicy
 from mountsea_async.upload.bounds import BLIND_CAP, LONGEST, Bounds, backoff_delay, lone_delay
-from mountsea_async.upload.window import Seat, Window
+from mountsea_async.upload.seats import Seat
+from mountsea_async.upload.window import Window
 
 PLAIN = PollPolicy(strategy="backoff")
 
@@ -94,7 +95,8 @@ class Row:
         """Everybody who must be asked by then; all answer that they are pending."""
         self.bounds.guide(now, guided=self.bounds.guided)
         asked = []
-        while (seat := self.bounds.pop(now)) is not None:
+        while self.bounds.first() <= now:
+            seat = self.bounds.pop()
             seat.asks, seat.asked = seat.asks + 1, now
             asked.append(seat)
             self.bounds.bind(seat, now)
@@ -135,12 +137,12 @@ def test_the_sweep_spares_who_was_asked_within_two_thirds_of_its_age() -> None:
     assert [seat.task for seat in row.asked(36_000.0)] == [2]
 
 
-def test_without_a_guide_a_task_waits_for_half_its_age_within_bounds() -> None:
+def test_without_a_guide_a_task_waits_for_a_share_of_its_age_within_bounds() -> None:
     row = Row(PollPolicy())
     row.bounds.guide(100.0, guided=False)
-    assert [seat.bound for seat in row.seats] == [150.0] * 3
-    assert len(row.asked(150.0)) == 3
-    assert [seat.bound for seat in row.seats] == [225.0] * 3
+    assert [seat.bound for seat in row.seats] == [160.0] * 3
+    assert len(row.asked(160.0)) == 3
+    assert [seat.bound for seat in row.seats] == [256.0] * 3
     late = Row(PollPolicy())
     late.bounds.guide(3_000.0, guided=False)
     assert late.bounds.at() == 3_000.0 + BLIND_CAP
@@ -149,14 +151,22 @@ def test_without_a_guide_a_task_waits_for_half_its_age_within_bounds() -> None:
     assert soon.bounds.at() == 2.0
 
 
+def test_where_the_list_was_of_no_use_for_long_before_it_was_noticed_the_waits_began_with_the_asks() -> None:
+    row = Row(PollPolicy())
+    row.seats[0].asked = 90.0
+    row.bounds.guide(100.0, guided=False, late=True)
+    assert [seat.bound for seat in row.seats] == [90.0 * 1.6, 2.0, 2.0]
+    assert len(row.asked(100.0)) == 2
+
+
 def test_a_list_that_is_of_use_again_takes_the_bounds_away_but_not_of_those_that_are_due() -> None:
     row = Row(PollPolicy())
     row.bounds.guide(100.0, guided=False)
     row.bounds.guide(120.0, guided=True)
     assert [seat.bound for seat in row.seats] == [math.inf] * 3
     row.bounds.guide(130.0, guided=False)
-    row.bounds.guide(200.0, guided=True)
-    assert len(row.asked(200.0)) == 3
+    row.bounds.guide(210.0, guided=True)
+    assert len(row.asked(210.0)) == 3
 
 
 def test_who_got_no_answer_keeps_a_bound_of_its_own_that_grows() -> None:

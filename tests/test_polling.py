@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mountsea_async.upload.belief import AUDITS, CERTAINTY, GRACE, PRIOR, Belief
+from mountsea_async.upload.belief import AUDITS, CERTAINTY, GRACE, PRIOR, TIMELY, Belief
 from mountsea_async.upload.completions import SILENCE, Completions
-from mountsea_async.upload.window import WIDTH, Seat, Window
+from mountsea_async.upload.seats import Seat
+from mountsea_async.upload.window import WIDTH, Window
 
 
 # ----------------------------------------------------------------------------------- completions
@@ -31,6 +32,14 @@ def test_the_speed_is_that_of_the_last_few_completions() -> None:
     for number in range(1, 11):
         completions.note(500.0 + number, 1)
     assert completions.speed(510.0) == pytest.approx(1.0)
+
+
+def test_many_that_are_noted_at_once_count_from_the_time_before() -> None:
+    completions = Completions(0.5)
+    completions.note(10.0, 100)
+    assert completions.speed(10.0) == 10.0
+    completions.note(20.0, 50)
+    assert completions.speed(20.0) == 5.0
 
 
 def test_silence_slows_the_speed_down() -> None:
@@ -113,11 +122,29 @@ def test_clips_that_appear_in_time_say_that_it_does_not_lag_any_more() -> None:
 
 def test_a_clip_that_is_missing_once_owes_a_check_but_proves_no_lag() -> None:
     belief = Belief()
+    belief.ended(0, 5.0, listed=True, failed=False, watched=False)
     before = belief.audits
     belief.ended(1, 10.0, listed=False, failed=False, watched=False)
     belief.read(0, 20.0, nobody)
     assert not belief.lags
     assert belief.audits > before
+
+
+def test_a_clip_that_is_missing_before_any_was_found_in_the_list_says_that_it_lags() -> None:
+    belief = Belief()
+    belief.ended(1, 10.0, listed=False, failed=False, watched=False)
+    belief.read(0, 20.0, nobody)
+    assert belief.lags
+
+
+def test_a_clip_that_the_list_holds_long_after_it_was_named_does_not_say_that_it_is_in_time() -> None:
+    belief = Belief()
+    belief.ended(1, 10.0, listed=False, failed=False, watched=False)
+    belief.read(0, 20.0, nobody)
+    for task in range(10):
+        belief.ended(task, 100.0 * task, listed=False, failed=False, watched=False)
+        belief.read(9, 100.0 * task + 2 * TIMELY, everybody)
+    assert belief.lags
 
 
 def test_checks_are_owed_less_and_less_often() -> None:
@@ -281,3 +308,34 @@ def test_a_lone_end_was_nobodys_who_still_waited_by_the_services_word() -> None:
     window.completed(5.0, 1)
     assert [seat.since for seat in seats] == [1.0, 5.0, 0.0]
     assert all(seat.bound == inf for seat in seats)
+
+
+def test_instead_of_one_that_has_ended_the_oldest_that_waited_is_probably_worked_on() -> None:
+    window, seats = window_of(6)
+    window.advance(1.0, 0.0)
+    for task in (0, 2):
+        window.seen_pending(seats[task], 1.0, begun=True)
+    assert window.successor() is None, "nobody has ended"
+    window.advance(2.0, 0.0)
+    window.remove(0)
+    assert window.successor() is seats[1]
+    window.tried()
+    window.seen_pending(seats[1], 2.0, begun=False)
+    assert window.successor() is seats[3]
+    window.tried()
+    window.seen_pending(seats[3], 2.0, begun=True)
+    assert (window.successor(), window.vacant) == (None, 0)
+
+
+def test_the_search_for_who_is_worked_on_next_ends_after_some() -> None:
+    window, seats = window_of(40)
+    window.advance(1.0, 0.0)
+    window.seen_pending(seats[0], 1.0, begun=True)
+    window.advance(2.0, 0.0)
+    window.remove(0)
+    asked = 0
+    while (seat := window.successor()) is not None:
+        asked += 1
+        window.tried()
+        window.seen_pending(seat, 2.0, begun=False)
+    assert asked == 8

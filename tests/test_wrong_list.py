@@ -23,8 +23,6 @@ from benchmarks.polling_world import WRONGS, Cell, Figures  # noqa: E402
 
 SEEDS = (0, 1)
 MEDIAN = 30
-NEARLY = 1.05
-"""With few seeds, what is as good as the documented backoff may look a little worse."""
 
 
 @pytest.fixture(autouse=True)
@@ -51,22 +49,13 @@ def summed(cell: Cell) -> tuple[float, float]:
     return sum(each.requests for each in figures), sum(each.lag for each in figures)
 
 
-@pytest.mark.parametrize("at_once", [1, 5])
+@pytest.mark.parametrize("at_once", [1, 5, None])
 @pytest.mark.parametrize("wrong", WRONGS)
-def test_a_wrong_list_costs_at_most_the_documented_backoffs_requests_and_lag(wrong: str, at_once: int) -> None:
+def test_a_wrong_list_costs_at_most_the_documented_backoffs_requests_and_lag(wrong: str, at_once: int | None) -> None:
     cell = Cell("stream", MEDIAN, at_once, wrong=wrong)
     (requests, lag), (most, longest) = summed(cell), summed(attrs.evolve(cell, strategy="documented"))
-    assert requests <= NEARLY * most
-    assert lag <= NEARLY * longest
-
-
-@pytest.mark.parametrize("wrong", WRONGS)
-def test_where_all_are_worked_on_at_once_it_costs_hardly_more_requests(wrong: str) -> None:
-    cell = Cell("stream", MEDIAN, None, wrong=wrong)
-    (requests, lag), (most, longest) = summed(cell), summed(attrs.evolve(cell, strategy="documented"))
-    assert requests <= 1.15 * most
-    # A list that lags by 30 s, while most uploads take less, can't be noticed at once.
-    assert lag <= longest * (2.2 if wrong == "LAG" else 1.0)
+    assert requests <= most
+    assert lag <= longest
 
 
 @pytest.mark.parametrize("wrong", WRONGS)

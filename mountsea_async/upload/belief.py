@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from math import exp, inf, log
 
-__all__ = ["CERTAINTY", "Belief", "suspicion"]
+__all__ = ["CERTAINTY", "TIMELY", "Belief", "suspicion"]
 
 PRIOR, PRIOR_WEIGHT = 0.3, 4.0
 """The share of tasks that end without a listed clip, before any has ended, and how many of them that is worth."""
@@ -19,8 +19,11 @@ MEMORY = 60.0
 """Of about so many tasks it is remembered how they ended."""
 GRACE = 1.0
 """Seconds after which a clip that a task has named should be in the list."""
+TIMELY = 10.0
+"""Seconds after which it says nothing for the list that it is there."""
 WEIGHT = 0.4
-"""How much one clip that is in the list by then, or isn't, counts."""
+"""How much one clip that is in the list by then, or isn't, counts; the first that isn't counts as all there were, if
+none has ever been found there."""
 AUDITS = 16
 """After so many completions, and more often at first, a task is asked that the list says is pending."""
 
@@ -66,6 +69,7 @@ class Belief:
         self._audit_after, self._since_audit = 1, 0
         self._ended = self._unlisted = 0.0
         self._lagging = 0.0
+        self._confirmed = False
         self._doubtful: list[tuple[int, float]] = []
 
     @property
@@ -108,8 +112,11 @@ class Belief:
         for doubtful in due:
             self._doubtful.remove(doubtful)
             absent = not is_listed(doubtful[0])
+            if not absent and asked_at > doubtful[1] + TIMELY:
+                continue
             self._unlisted += absent
-            self._lagging += WEIGHT * (absent - self._lagging)
+            self._lagging += (WEIGHT if self._confirmed else 1.0) * (absent - self._lagging)
+            self._confirmed |= not absent
 
     def unread(self, now: float) -> None:
         """It could not be read."""
@@ -119,12 +126,13 @@ class Belief:
     def ended(self, task: int, now: float, *, listed: bool, failed: bool, watched: bool) -> None:
         """A task has ended: was it in the list? Where somebody waits for each of them, some are audited."""
         self._ended += 1
+        self._confirmed |= listed
         self._unlisted += failed
         if not listed and not self.misled:
             self.audits += 1  # seldom comes one alone
         if not (listed or failed):
             self._doubtful.append((task, now))
-            if not self.misled:
+            if self.again < inf:
                 self.again = now + GRACE
         self._since_audit += watched
         if self._since_audit >= self._audit_after:

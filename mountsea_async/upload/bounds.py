@@ -7,14 +7,15 @@ Documentation: docs.mountsea.ai/api-reference/suno/task (exponential backoff fro
 
 from __future__ import annotations
 
-import heapq
 import random
 from math import inf, sqrt
+from operator import attrgetter
 
 import attrs
 
 from ..config import PollPolicy
-from .window import Seat, Window
+from .seats import Seat, Soonest
+from .window import Window
 
 __all__ = ["LONGEST", "Bounds", "backoff_delay", "lone_delay"]
 
@@ -23,7 +24,8 @@ LONGEST = 3600.0
 BLIND_CAP = 200.0
 """The longest wait of the backoff where the list is of no use, but the window still tells whom to ask first."""
 _SWEEP = LONGEST / 6
-_ROOM = 64
+_OF_AGE = 0.6
+"""Where the list is of no use, a task isn't asked for so long, measured by its age."""
 
 
 def backoff_delay(policy: PollPolicy, asks: int, uniform: float) -> float:
@@ -74,7 +76,7 @@ class Bounds:
         first, cap = policy.bounds
         # Who gets no answer asks less and less often.
         self._trouble = policy if self._plain else attrs.evolve(policy, first=2 * first, cap=3 * cap)
-        self._heap: list[tuple[float, int, Seat]] = []
+        self._soonest = Soonest(attrgetter("bound"), self._counts)
         self._sweep_at = inf
         self.guided = not self._plain
 
@@ -85,8 +87,8 @@ class Bounds:
         elif seat.held:
             wait = backoff_delay(self._trouble, seat.failures, self._rng.random())
         elif not self.guided:
-            # From half to a whole of a task's age, as the backoff waits, without the memory of how often it was asked.
-            wait = min(BLIND_CAP, max(2 * self._policy.bounds[0], (now - seat.accepted) / 2))
+            # About as the backoff waits, without the memory of how often it was asked.
+            wait = min(BLIND_CAP, max(2 * self._policy.bounds[0], (now - seat.accepted) * _OF_AGE))
         else:
             seat.bound = inf
             self._sweep_at = min(self._sweep_at, now + _SWEEP)
@@ -95,20 +97,25 @@ class Bounds:
 
     def _push(self, seat: Seat, at: float) -> None:
         seat.bound = at
-        if len(self._heap) > 2 * len(self._window) + _ROOM:
-            self._heap = [(each.bound, each.order, each) for each in self._window if each.bound < inf]
-            heapq.heapify(self._heap)
-        else:
-            heapq.heappush(self._heap, (at, seat.order, seat))
+        self._soonest.push(seat, self._window.seats.values())
 
-    def guide(self, now: float, *, guided: bool) -> None:
-        """Bounds everybody's wait anew where the list has become of no use, or of use again."""
+    def _counts(self, seat: Seat) -> bool:
+        return not seat.asking and self._window.seats.get(seat.task) is seat
+
+    def guide(self, now: float, *, guided: bool, late: bool = False) -> None:
+        """Bounds everybody's wait anew where the list has become of no use, or of use again.
+
+        Args:
+            now: The time.
+            guided: Whether it is of use.
+            late: Whether it has been of no use for long before that was noticed: then the waits began with the asks.
+        """
         guided = guided and not self._plain
         if guided is not self.guided:
             self.guided = guided
             for seat in self._window:
                 if not (seat.asking or seat.held or seat.bound <= now):
-                    self.bind(seat, now)
+                    self.bind(seat, max(seat.accepted, seat.asked) if late and not guided else now)
         if now >= self._sweep_at:
             self._sweep(now)
 
@@ -121,16 +128,13 @@ class Bounds:
 
     def at(self) -> float:
         """When the next task is to be asked, or looked for, in any case."""
-        return min(self._sweep_at, self._first())
+        return min(self._sweep_at, self.first())
 
-    def _first(self) -> float:
-        while self._heap:
-            at, _, seat = self._heap[0]
-            if seat.bound == at and not seat.asking and self._window.seats.get(seat.task) is seat:
-                return at
-            heapq.heappop(self._heap)
-        return inf
+    def first(self) -> float:
+        """When the next task is to be asked in any case."""
+        seat = self._soonest.first()
+        return inf if seat is None else seat.bound
 
-    def pop(self, now: float) -> Seat | None:
-        """A task that must be asked now, if there is one."""
-        return heapq.heappop(self._heap)[2] if self._first() <= now else None
+    def pop(self) -> Seat:
+        """That task."""
+        return self._soonest.pop()

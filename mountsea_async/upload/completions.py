@@ -28,33 +28,40 @@ class Completions:
 
     def __init__(self, least: float) -> None:
         self._least = least
-        self._times: deque[float] = deque(maxlen=MANY + 1)
+        # When, and how many had ended by then: the last of them, and as many before as it takes to have `MANY`.
+        self._counts: deque[tuple[float, int]] = deque()
         self.began = 0.0
 
     @property
     def known(self) -> bool:
         """Whether there were any."""
-        return len(self._times) > 1
+        return bool(self._counts)
 
     def note(self, now: float, count: int) -> None:
         """So many uploads have ended, or were seen to have."""
-        if not self._times:
-            self._times.append(self.began)
-        self._times.extend([now] * min(count, MANY))
+        counts = self._counts
+        if not counts:
+            counts.append((self.began, 0))
+        total = counts[-1][1] + count
+        counts.append((now, total))
+        while counts[1][1] <= total - MANY:
+            counts.popleft()
 
     def speed(self, now: float) -> float:
         """Completions a second of late; silence slows it down."""
         if not self.known:
             return 1 / max(1.0, now - self.began)
-        return (len(self._times) - 1) / max(self._least, now - self._times[0])
+        since, before = self._counts[0]
+        return (self._counts[-1][1] - before) / max(self._least, now - since)
 
     def silence(self, now: float) -> float:
         """Seconds since one was noted."""
-        return now - (self._times[-1] if self._times else self.began)
+        return now - (self._counts[-1][0] if self._counts else self.began)
 
     def silent(self, now: float) -> bool:
         """Whether nothing has ended for suspiciously long."""
         if not self.known:
             return now - self.began > 4 * SILENCE
-        gap = (self._times[-1] - self._times[0]) / (len(self._times) - 1)
+        (since, before), (last, total) = self._counts[0], self._counts[-1]
+        gap = (last - since) / (total - before)
         return self.silence(now) > min(SILENT_AT_MOST, max(SILENCE, SILENT_GAPS * gap))

@@ -11,8 +11,9 @@ __all__ = ["failing_interval", "idle_interval", "interval"]
 
 READING = 0.6
 """What a reading of the list is worth beside an ask: it only tells of a completion, it doesn't bring it."""
-UNASKED, UNASKED_AT_MOST = 0.3, 4.0
-"""How much longer the list isn't read for each clip that it has shown and whose task isn't found yet, and in all."""
+UNASKED, UNASKED_AT_MOST = 0.7, 4.0
+"""How much longer the list isn't read for each clip that it has shown and whose task isn't found yet, and in all: it
+may be nobody's here."""
 IDS_AS_A_REQUEST = 500
 """So many ids make a reading as dear as one more request."""
 LOOK_AT_MOST, FAILING_AT_MOST = 240.0, 300.0
@@ -34,19 +35,16 @@ def interval(bounds: tuple[float, float], price: float, speed: float, *, ids: in
     return min(most, wait * min(UNASKED_AT_MOST, 1 + UNASKED * unasked))
 
 
-def idle_interval(bounds: tuple[float, float], price: float, speed: float, ids: int, age: float, to_go: float) -> float:
+def idle_interval(least: float, ids: int, age: float, to_go: float) -> float:
     """The same while only the end of the batch counts, and it is far off.
 
     Args:
-        bounds: The shortest and the longest while lag counts.
-        price: Seconds of lag that a request is worth.
-        speed: Completions a second.
+        least: The shortest.
         ids: How many ids the list holds.
         age: Seconds since the batch began; the younger it is, the less is known of how fast it goes.
         to_go: Seconds until lag begins to count, as it looked at the last reading.
     """
-    young = max(2 * bounds[0], age / 4)
-    return max(interval(bounds, price, speed, ids=ids), min(to_go / 2, young, LOOK_AT_MOST))
+    return max(least * (1 + ids / IDS_AS_A_REQUEST), min(to_go / 2, max(2 * least, age / 4), LOOK_AT_MOST))
 
 
 def failing_interval(least: float, failures: int) -> float:

@@ -7,14 +7,14 @@ and as many more as there are clips whose task isn't known yet. Knows nothing of
 
 from __future__ import annotations
 
-import heapq
 from collections import deque
 from collections.abc import Iterator
-from math import exp, inf, log
+from math import exp, log
+from operator import attrgetter
 
-import attrs
+from .seats import Seat, Soonest
 
-__all__ = ["Seat", "Window"]
+__all__ = ["Window"]
 
 WIDTH = 32.0
 """Tasks that are taken to be worked on side by side before anything was found."""
@@ -23,48 +23,13 @@ _LEARNING, _DRIFT = 0.4, 0.01
 _EXACT = 64
 """Up to so many tasks their ranks are counted, beyond estimated."""
 _FEW = 8
-"""Up to so many tasks that are being worked on are asked before all others where there is no list."""
+"""Up to so many tasks that are being worked on are asked before all others where there is no list; and so many that
+waited are asked in search for the one that is worked on next."""
 _TRUST, _MEMORY = 3.0, 20.0
 """How much evidence it takes to doubt the list of clips, and how much of it is kept."""
 _INSTANT = 1e-6
 _WORD = 0.1
 """How much one answer changes the share of the window that is taken to be worked on."""
-
-
-@attrs.define(eq=False, weakref_slot=False)
-class Seat:
-    """One pending task.
-
-    Attributes:
-        task: Whatever the task is known by.
-        order: Its place in the order of acceptance.
-        accepted: When it was accepted.
-        since: When it was last known to be pending.
-        marks: The window's two clocks at that time.
-        inside: Whether it is in the window.
-        asking: Whether it is being asked just now.
-        held: Whether the last ask brought no answer: it waits for its bound.
-        asks: How many asks it has had.
-        failures: How many of the last ones in a row brought nothing.
-        asked: When it was asked last.
-        bound: When it is asked at the latest; infinity while only the sweep bounds it.
-        expected: The probability that it had ended, when it was asked; `listed` is the part that the list told.
-    """
-
-    task: int
-    order: int
-    accepted: float
-    since: float
-    marks: tuple[float, float] = (0.0, 0.0)
-    inside: bool = False
-    asking: bool = False
-    held: bool = False
-    asks: int = 0
-    failures: int = 0
-    asked: float = 0.0
-    bound: float = inf
-    expected: float = 0.0
-    listed: float = 0.0
 
 
 class Window:
@@ -78,22 +43,26 @@ class Window:
         seats: All pending tasks.
         outstanding: Clips in the session's list whose task isn't known yet.
         width: How many tasks are probably worked on side by side.
+        working: Those that are being worked on by the service's word; no more than can be told apart with ease.
+        vacant: How many of them have ended since, without it being known who is worked on instead.
     """
 
     def __init__(self) -> None:
         self.seats: dict[int, Seat] = {}
         self.outstanding = 0
         self.width = WIDTH
-        self.growing = 0.0
         self._orders = 0
         self._waiting: deque[Seat] = deque()
         self._inside: dict[int, Seat] = {}
-        self._due: list[tuple[float, int, Seat]] = []
+        self._unseen = Soonest(attrgetter("since"), _may_be_asked)
         self._since = 0.0
         self._clocks = (0.0, 0.0)
         self._at = 0.0
         self._promised = self._kept = 0.0
         self.working: dict[int, Seat] = {}
+        self.vacant = 0
+        self._tries = 0
+        self._vacant_at = 0.0
         self._queued: list[Seat] = []
         self._words, self._worked = False, 1.0
 
@@ -191,7 +160,7 @@ class Window:
         seat.since = max(since, seat.since)
         seat.marks = self._clocks
         self._since += seat.since
-        self._push(seat)
+        self._unseen.push(seat, self._inside.values())
 
     def shrink(self) -> None:
         """Lets the youngest out where far too many are inside."""
@@ -208,13 +177,16 @@ class Window:
         del self._inside[seat.task]
         self._since -= seat.since
 
-    def remove(self, task: int) -> Seat:
+    def remove(self, task: int) -> None:
         """A task is pending no more."""
         seat = self.seats.pop(task)
-        self.working.pop(task, None)
+        if self.working.pop(task, None) is not None:
+            # Where nobody waits, nobody is worked on instead.
+            self.vacant = min(_FEW, self.vacant + 1, len(self.seats) - len(self.working))
+            self._vacant_at = self._at
+            self._look_for_next()
         if seat.inside:
             self._leave(seat)
-        return seat
 
     def seen_pending(self, seat: Seat, at: float, *, begun: bool | None = None) -> None:
         """A task was pending at that time.
@@ -232,13 +204,16 @@ class Window:
             self._since += at - seat.since
         seat.since, seat.marks = at, self._clocks
         if seat.inside:
-            self._push(seat)
+            self._unseen.push(seat, self._inside.values())
 
     def _hear(self, seat: Seat, *, begun: bool | None) -> None:
         """What the service's word tells: whoever is being worked on ends before those that still wait."""
-        self.working.pop(seat.task, None)
+        known = self.working.pop(seat.task, None) is not None
         if begun is None:
             return
+        if begun and not known and self.vacant:
+            self.vacant -= 1
+            self._look_for_next()
         self._worked += _WORD * (begun - self._worked)
         if begun:
             self._words = True
@@ -267,6 +242,23 @@ class Window:
         at_work = max(len(before), self._worked * len(self._inside) - (len(self.working) - len(before)))
         return min(free, key=lambda seat: seat.since), min(1.0, self._mass(0.0) / max(1.0, at_work))
 
+    def successor(self) -> Seat | None:
+        """Who is probably worked on instead of one that has ended: the oldest that still waited when it was seen."""
+        if not (self.vacant and self._tries) or len(self.working) + self.vacant > _FEW:
+            return None
+        for seat in self._inside.values():
+            if seat.task not in self.working and seat.since < self._vacant_at and not (seat.asking or seat.held):
+                return seat
+        return None
+
+    def _look_for_next(self) -> None:
+        # The fewer are known, the longer it would take until one of them is come upon.
+        self._tries = max(_FEW // 2, _FEW - len(self.working))
+
+    def tried(self) -> None:
+        """That one is being asked."""
+        self._tries -= 1
+
     def at_work(self) -> Seat | None:
         """A task that was being worked on when it was last seen, where they are few: who waits won't end before it."""
         if not 0 < len(self.working) <= _FEW:
@@ -274,20 +266,9 @@ class Window:
         free = [seat for seat in self.working.values() if seat.inside and not (seat.asking or seat.held)]
         return min(free, key=lambda seat: seat.since, default=None)
 
-    def _push(self, seat: Seat) -> None:
-        if len(self._due) > 2 * len(self._inside) + _EXACT:
-            self._due = [(each.since, each.order, each) for each in self._inside.values() if each is not seat]
-            heapq.heapify(self._due)
-        heapq.heappush(self._due, (seat.since, seat.order, seat))
-
     def top(self) -> Seat | None:
         """The task that has most probably ended: nobody has been unseen for longer."""
-        while self._due:
-            since, _, seat = self._due[0]
-            if seat.inside and not seat.asking and not seat.held and seat.since == since:
-                return seat
-            heapq.heappop(self._due)
-        return None
+        return self._unseen.first()
 
     def __iter__(self) -> Iterator[Seat]:
         return iter(self.seats.values())
@@ -322,3 +303,7 @@ class Window:
     def widen(self, factor: float) -> None:
         """Changes the width by a factor, within what makes sense."""
         self.width = min(max(1.0, self.width * factor), max(4.0, float(len(self.seats))))
+
+
+def _may_be_asked(seat: Seat) -> bool:
+    return seat.inside and not (seat.asking or seat.held)
