@@ -70,7 +70,8 @@ TABLES: Mapping[str, Table] = {
             "not uploaded": "not uploaded",
         },
         before="Beside [a script of 40 lines](benchmarks/gather_script.py) with `asyncio.gather`, a semaphore, retries "
-        "with backoff and a poll every 2 s.",
+        "with backoff and a poll every 2 s. Where answers are lost, the library waits until it is known what became of "
+        "those uploads; the script sends them again.",
     ),
     "polling": Table(
         "### When to ask",
