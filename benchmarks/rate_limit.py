@@ -23,7 +23,7 @@ import attrs
 
 from mountsea_async import ClientConfig, RetryPolicy
 from mountsea_async.testing import Behaviour, Emulator, RateLimit
-from mountsea_async.wire import protocol
+from mountsea_async.wire import endpoints
 from mountsea_async.wire.caller import Caller
 from mountsea_async.wire.pacing import Pace
 from mountsea_async.wire.protocol import Response
@@ -101,7 +101,7 @@ class _Counting(Transport):
 
     refused = 0
 
-    async def send(self, request: protocol.Request, *rest: Any) -> Any:
+    async def send(self, request: endpoints.Request, *rest: Any) -> Any:
         result = await super().send(request, *rest)
         if isinstance(result, Response) and result.status == 429:
             self.refused += 1
@@ -122,7 +122,7 @@ def asking(cell: Cell, transport: Transport, session: str, rng: random.Random) -
 
     async def alone() -> bool:
         for row in range(TRIES):
-            result = await transport.send(protocol.task_status(session))
+            result = await transport.send(endpoints.task_status(session))
             if not isinstance(result, Response) or result.status != 429:
                 return True
             if cell.strategy == "each its hint" and result.retry_after is not None:
@@ -142,7 +142,7 @@ async def measure(
     transport = _Counting(KEY, base_url, ClientConfig(allow_http=True), 100, None)
     await transport.open()
     try:
-        prepared = await transport.send(protocol.prepare_session())
+        prepared = await transport.send(endpoints.prepare_session())
         assert isinstance(prepared, Response)
         session = prepared.body.decode().split('"')[3]
         ask, left, done, lost = asking(cell, transport, session, rng), cell.requests, 0, 0

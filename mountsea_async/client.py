@@ -20,7 +20,7 @@ from .upload.run import JournalSettings
 from .upload.session import UploadSession
 from .upload.settling import OnUnknown
 from .upload.tasks import TaskHandle, clip_of
-from .wire import protocol
+from .wire import endpoints
 from .wire.caller import Caller, Unwatched
 from .wire.pacing import Pace
 from .wire.transport import Transport, pool_limit
@@ -330,7 +330,7 @@ class MountseaClient:
         """
         caller = self._open_caller()
         (item,) = check_entries([audio_url], allow_private=allow_private)
-        task_id = await caller.submit(Unwatched(protocol.upload_audio(item.audio_url)))
+        task_id = await caller.submit(Unwatched(endpoints.upload_audio(item.audio_url)))
         return clip_of(await self.wait(task_id, deadline=deadline))
 
     def task(self, task_id: str) -> TaskHandle:

@@ -27,13 +27,14 @@ from mountsea_async.errors import (
     UnexpectedAnswerError,
     UnknownOutcomeError,
 )
-from mountsea_async.wire import protocol
+from mountsea_async.wire import endpoints
 from mountsea_async.wire.caller import Caller
+from mountsea_async.wire.endpoints import Request
 from mountsea_async.wire.pacing import NO_LANE, Pace
-from mountsea_async.wire.protocol import Cause, Request, Response, SendFailure
+from mountsea_async.wire.protocol import Cause, Response, SendFailure
 from mountsea_async.wire.transport import Flight
 
-ITEM = protocol.submit_item("s-1", "https://cdn.example.com/a.mp3")
+ITEM = endpoints.submit_item("s-1", "https://cdn.example.com/a.mp3")
 CREATED = Response(201, b'{"taskId":"t-1"}')
 PREPARED = Response(201, b'{"sessionId":"s-1"}')
 RUNNING = Response(200, b'{"taskId":"t-1","status":"running"}')
@@ -433,7 +434,7 @@ async def test_a_free_call_that_the_client_itself_refuses_is_not_repeated() -> N
 async def test_a_session_is_prepared_after_faults() -> None:
     transport = Scripted(CUT_GET, BROKEN, TOO_MANY, BUSY, PREPARED)
     assert await caller_of(transport).prepare_session() == "s-1"
-    assert {request for _, request in transport.sent} == {protocol.prepare_session()}
+    assert {request for _, request in transport.sent} == {endpoints.prepare_session()}
 
 
 async def test_a_task_is_asked_for_until_there_is_an_answer() -> None:

@@ -48,7 +48,7 @@ from mountsea_async.testing import (
     unauthorized,
 )
 from mountsea_async.upload.inputs import MAX_URL
-from mountsea_async.wire import protocol
+from mountsea_async.wire import endpoints
 from mountsea_async.wire.protocol import Cause, SendFailure, Unknown, classify_submit
 from mountsea_async.wire.transport import KEEP_ALIVE, Transport
 
@@ -129,7 +129,7 @@ async def narrow(server: Listener) -> Any:
 
 @pytest.mark.parametrize("length", [30, MAX_URL], ids=["short", "as long as allowed"])
 async def test_a_request_that_nobody_reads_counts_as_sent_however_little_of_it_has_arrived(length: int) -> None:
-    request = protocol.submit_item("5e55-10n", "https://cdn.example.com/".ljust(length, "a"))
+    request = endpoints.submit_item("5e55-10n", "https://cdn.example.com/".ljust(length, "a"))
     server = Listener(backlog=5, receive_buffer=1)
     with server.socket:
         async with narrow(server) as carrier:
@@ -182,7 +182,7 @@ async def test_a_connection_that_has_idled_for_longer_than_keep_alive_is_not_use
     async with RawServer(serve) as server:
         carrier = Transport(KEY, server.url, ClientConfig(), 5, None)
         await carrier.open()
-        request = protocol.submit_item("5e55-10n", "https://cdn.example.com/a.mp3")
+        request = endpoints.submit_item("5e55-10n", "https://cdn.example.com/a.mp3")
         for wait, connections in ((KEEP_ALIVE / 2, 1), (KEEP_ALIVE * 2, 2), (60, 3)):
             await carrier.send(request)
             assert opened == connections - (connections > 1)

@@ -26,14 +26,13 @@ from mountsea_async.errors import (
     UnexpectedAnswerError,
     UnknownOutcomeError,
 )
-from mountsea_async.wire import decode, protocol
+from mountsea_async.wire import decode, endpoints
+from mountsea_async.wire.endpoints import MIB, Request
 from mountsea_async.wire.protocol import (
-    MIB,
     Accepted,
     Cause,
     NotSent,
     Rejected,
-    Request,
     Response,
     SendFailure,
     Unknown,
@@ -57,10 +56,10 @@ def as_json(value: object) -> bytes:
     ("request_", "method", "target", "body", "paid"),
     [
         pytest.param(
-            protocol.prepare_session(), "POST", "/suno/v2/audio/upload/session", None, False, id="prepare has no body"
+            endpoints.prepare_session(), "POST", "/suno/v2/audio/upload/session", None, False, id="prepare has no body"
         ),
         pytest.param(
-            protocol.submit_item("5e55-10n", PRESIGNED),
+            endpoints.submit_item("5e55-10n", PRESIGNED),
             "POST",
             "/suno/v2/audio/upload/session/item",
             b'{"sessionId":"5e55-10n","audioUrl":"' + PRESIGNED.encode() + b'"}',
@@ -68,7 +67,7 @@ def as_json(value: object) -> bytes:
             id="item",
         ),
         pytest.param(
-            protocol.submit_item('a"b\\c', "https://x.example/ü.mp3"),
+            endpoints.submit_item('a"b\\c', "https://x.example/ü.mp3"),
             "POST",
             "/suno/v2/audio/upload/session/item",
             b'{"sessionId":"a\\"b\\\\c","audioUrl":"https://x.example/\\u00fc.mp3"}',
@@ -76,7 +75,7 @@ def as_json(value: object) -> bytes:
             id="item with values that JSON must escape",
         ),
         pytest.param(
-            protocol.upload_audio("https://x.example/a.mp3"),
+            endpoints.upload_audio("https://x.example/a.mp3"),
             "POST",
             "/suno/v2/upload",
             b'{"audioUrl":"https://x.example/a.mp3"}',
@@ -84,10 +83,10 @@ def as_json(value: object) -> bytes:
             id="single upload",
         ),
         pytest.param(
-            protocol.task_status("7d1c-abc"), "GET", "/suno/v2/status?taskId=7d1c-abc", None, False, id="status"
+            endpoints.task_status("7d1c-abc"), "GET", "/suno/v2/status?taskId=7d1c-abc", None, False, id="status"
         ),
         pytest.param(
-            protocol.task_status("a b/c?d&e=ü%#+"),
+            endpoints.task_status("a b/c?d&e=ü%#+"),
             "GET",
             "/suno/v2/status?taskId=a%20b%2Fc%3Fd%26e%3D%C3%BC%25%23%2B",
             None,
@@ -104,18 +103,18 @@ def test_a_call_is_exactly_this_request(
 
 @pytest.mark.parametrize(("ids", "most"), [(0, MIB), (8192, MIB), (8193, 8193 * 128), (100_000, 12_800_000)])
 def test_a_session_status_may_be_as_large_as_its_ids_need(ids: int, most: int) -> None:
-    assert protocol.task_status("s", audio_ids=ids).max_bytes == most
+    assert endpoints.task_status("s", audio_ids=ids).max_bytes == most
 
 
 def test_only_uploads_cost_and_their_answers_are_capped() -> None:
-    assert protocol.prepare_session().max_bytes == MIB
-    assert protocol.submit_item("s", "u").max_bytes == MIB
-    assert protocol.upload_audio("u").max_bytes == MIB
+    assert endpoints.prepare_session().max_bytes == MIB
+    assert endpoints.submit_item("s", "u").max_bytes == MIB
+    assert endpoints.upload_audio("u").max_bytes == MIB
 
 
 def test_a_requests_repr_hides_the_url_that_it_carries() -> None:
-    assert SIGNATURE not in repr(protocol.submit_item("s", PRESIGNED))
-    assert SIGNATURE not in repr(protocol.upload_audio(PRESIGNED))
+    assert SIGNATURE not in repr(endpoints.submit_item("s", PRESIGNED))
+    assert SIGNATURE not in repr(endpoints.upload_audio(PRESIGNED))
 
 
 def test_bodies_of_answers_are_not_in_reprs() -> None:
@@ -551,7 +550,7 @@ def test_whatever_comes_back_a_paid_request_gets_a_class_and_is_accepted_only_by
     assert 200 <= result.status < 300
     assert outcome.task_id.strip()
     assert id_is_in(body, outcome.task_id)
-    protocol.task_status(outcome.task_id)  # an accepted id can be asked for
+    endpoints.task_status(outcome.task_id)  # an accepted id can be asked for
 
 
 @THOROUGH

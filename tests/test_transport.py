@@ -26,12 +26,12 @@ from yarl import URL
 import mountsea_async
 from mountsea_async.config import ClientConfig, Timeouts
 from mountsea_async.errors import NotSentError
-from mountsea_async.wire import protocol, transport
+from mountsea_async.wire import endpoints, transport
+from mountsea_async.wire.endpoints import Request
 from mountsea_async.wire.protocol import (
     Accepted,
     Cause,
     NotSent,
-    Request,
     Response,
     SendFailure,
     Unknown,
@@ -40,9 +40,9 @@ from mountsea_async.wire.protocol import (
 )
 from mountsea_async.wire.transport import Flight, Transport, pool_limit
 
-ITEM = protocol.submit_item("5e55-10n", "https://cdn.example.com/a.mp3")
-POLL = protocol.task_status("t-1")
-PREPARE = protocol.prepare_session()
+ITEM = endpoints.submit_item("5e55-10n", "https://cdn.example.com/a.mp3")
+POLL = endpoints.task_status("t-1")
+PREPARE = endpoints.prepare_session()
 CREATED = b'{"taskId":"t-1"}'
 CONFIG = ClientConfig(timeouts=Timeouts(connect=10, submit=60, poll=30))
 
@@ -157,7 +157,7 @@ async def test_a_request_without_body_sends_none() -> None:
 
 async def test_a_quoted_id_reaches_the_server_as_it_was_quoted() -> None:
     async with RawServer(created) as server:
-        await attempt(server.url, protocol.task_status("a b/c?d&e=ü%2F+"))
+        await attempt(server.url, endpoints.task_status("a b/c?d&e=ü%2F+"))
     assert server.requests[0].line == "GET /suno/v2/status?taskId=a%20b%2Fc%3Fd%26e%3D%C3%BC%252F%2B HTTP/1.1"
 
 
@@ -532,7 +532,7 @@ async def test_a_session_status_may_be_longer() -> None:
     body = json.dumps({"status": "success", "data": {"audioIds": ["x" * 36] * 50_000}}).encode()
     assert len(body) > 1 << 20
     async with RawServer(says(answer("200 OK", body))) as server:
-        result = await attempt(server.url, protocol.task_status("s", audio_ids=50_000))
+        result = await attempt(server.url, endpoints.task_status("s", audio_ids=50_000))
     assert result == Response(200, body, None, None)
 
 

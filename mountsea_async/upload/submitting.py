@@ -13,10 +13,10 @@ import attrs
 
 from ..config import ClientConfig
 from ..errors import JournalError, MountseaError, NoAccountError, NotSentError, UnknownOutcomeError
-from ..wire import protocol
+from ..wire import endpoints, protocol
 from ..wire.caller import Caller
+from ..wire.endpoints import Request
 from ..wire.pacing import Lane
-from ..wire.protocol import Request
 from . import reasons
 from .batch import Item
 from .gate import SubmitGate
@@ -225,7 +225,7 @@ class _Submission:
             raise _Held
         self.submitter.submits += 1
         self.began = self.record.now()
-        return protocol.submit_item(self.record.batch.session_id or "", self.item.audio_url)
+        return endpoints.submit_item(self.record.batch.session_id or "", self.item.audio_url)
 
     def not_accepted(self, error: MountseaError) -> None:
         self._release(error)

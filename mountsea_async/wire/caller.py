@@ -18,10 +18,11 @@ from ..config import RetryPolicy
 from ..errors import MountseaError, RateLimitedError
 from ..models import DOCUMENTED, Task
 from ..redact import shown_text
-from . import decode, protocol, retry
+from . import decode, endpoints, protocol, retry
 from .decode import Loads, Reader, T
+from .endpoints import Request
 from .pacing import NO_LANE, Lane, Pace, Quota
-from .protocol import Accepted, Request, Response, SendFailure
+from .protocol import Accepted, Response, SendFailure
 from .transport import Flight, Transport
 
 logger = logging.getLogger("mountsea_async")
@@ -115,7 +116,7 @@ class Caller:
             APIError: The service refuses, or fails again and again.
             TransportError: No answer came, again and again.
         """
-        return await self._ask(protocol.prepare_session(), decode.session_id)
+        return await self._ask(endpoints.prepare_session(), decode.session_id)
 
     async def task(self, task_id: str, *, audio_ids: int = 0) -> Task:
         """One task, asked for until there is an answer or the tries are used up.
@@ -129,7 +130,7 @@ class Caller:
             TransportError: No answer came, again and again; `task_id` is set.
         """
         try:
-            task = await self._ask(protocol.task_status(task_id, audio_ids=audio_ids), decode.task(task_id))
+            task = await self._ask(endpoints.task_status(task_id, audio_ids=audio_ids), decode.task(task_id))
         except MountseaError as error:
             raise error.about(task_id) from None
         self._note_status(task.status)
@@ -139,7 +140,7 @@ class Caller:
         """One task, asked for once: whoever polls asks again anyway. Arguments and errors as in `task`."""
         try:
             async with lane:
-                task = await self._ask_once(protocol.task_status(task_id, audio_ids=audio_ids), decode.task(task_id))
+                task = await self._ask_once(endpoints.task_status(task_id, audio_ids=audio_ids), decode.task(task_id))
         except MountseaError as error:
             raise error.about(task_id) from None
         self._note_status(task.status)

@@ -1,4 +1,4 @@
-"""The service's protocol without any I/O: endpoint calls as requests, answers as values or typed errors.
+"""What an attempt means: answers as values or typed errors, and what became of a paid request.
 
 Pure: no clock, no socket, no randomness. `wire/decode.py` reads bodies; `wire/transport.py` moves bytes.
 Documentation: docs.mountsea.ai/api-reference/suno/uploadSession, .../uploadSessionItem, .../task, .../upload.
@@ -6,13 +6,10 @@ Documentation: docs.mountsea.ai/api-reference/suno/uploadSession, .../uploadSess
 
 from __future__ import annotations
 
-import json
 import re
 from contextlib import suppress
 from enum import StrEnum
-from functools import lru_cache
 from typing import Final, TypeAlias
-from urllib.parse import quote
 
 import attrs
 
@@ -36,9 +33,6 @@ from ..errors import (
 from . import decode
 from .decode import Malformed
 
-_encode: Final = json.JSONEncoder(separators=(",", ":")).encode
-MIB: Final = 1 << 20
-BYTES_PER_AUDIO_ID: Final = 128
 REJECTED: Final = frozenset({400, 401, 402, 403, 404, 413, 415, 422, 429})
 """Statuses of a whole answer that prove a paid request was turned away; 503 only with its known text."""
 
@@ -47,36 +41,6 @@ _NO_ACCOUNT = r"\bno\s+(?:\w+\s+)?available\s+(?:\w+\s+)?account|\bno\s+account\
 _NO_CREDITS = (
     r"insufficient[\s_-]{0,3}(?:\w+[\s_-]{0,3}){0,2}(?:credit|balance|fund)|(?:not\s+enough|out\s+of)\s+credit"
 )
-
-
-class Operation(StrEnum):
-    """The endpoints this library calls, by the name that stats and messages use."""
-
-    PREPARE = "prepare"
-    ITEM = "item"
-    UPLOAD = "upload"
-    STATUS = "status"
-
-
-@attrs.frozen
-class Request:
-    """One call of an endpoint, ready to be sent.
-
-    Attributes:
-        operation: Which endpoint.
-        method: HTTP method.
-        target: Path and query, quoted.
-        body: JSON bytes; None sends none.
-        paid: Sending it twice may cost twice.
-        max_bytes: The longest answer that is read.
-    """
-
-    operation: Operation
-    method: str
-    target: str
-    body: bytes | None = attrs.field(default=None, repr=False)
-    paid: bool = False
-    max_bytes: int = MIB
 
 
 @attrs.frozen
@@ -140,35 +104,6 @@ class SendFailure:
 def proves_unsent(has_body: bool, bytes_written: int, attempts: int) -> bool:  # noqa: FBT001 - three facts, one proof
     """The only proof that a POST was never sent: a body, no byte of it written, one attempt at most."""
     return has_body and bytes_written == 0 and attempts <= 1
-
-
-def prepare_session() -> Request:
-    """Binds an account and opens a batch upload session. Costs nothing; no body is documented."""
-    return Request(Operation.PREPARE, "POST", "/suno/v2/audio/upload/session")
-
-
-def submit_item(session_id: str, audio_url: str) -> Request:
-    """Uploads one file on the session's account. Costs credits."""
-    body = _encode({"sessionId": session_id, "audioUrl": audio_url}).encode()
-    return Request(Operation.ITEM, "POST", "/suno/v2/audio/upload/session/item", body, paid=True)
-
-
-def upload_audio(audio_url: str) -> Request:
-    """Uploads one file on whichever account the service picks. Costs credits."""
-    body = _encode({"audioUrl": audio_url}).encode()
-    return Request(Operation.UPLOAD, "POST", "/suno/v2/upload", body, paid=True)
-
-
-@lru_cache(maxsize=512)  # what is pending is asked for again and again
-def task_status(task_id: str, *, audio_ids: int = 0) -> Request:
-    """Asks for a task.
-
-    Args:
-        task_id: A task's id, or a session's.
-        audio_ids: How many ids a session may hold; the answer may be that much larger.
-    """
-    target = f"/suno/v2/status?taskId={quote(task_id, safe='')}"
-    return Request(Operation.STATUS, "GET", target, max_bytes=max(MIB, BYTES_PER_AUDIO_ID * audio_ids))
 
 
 _BY_STATUS: Final[dict[int, type[APIError]]] = {

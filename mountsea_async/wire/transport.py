@@ -24,7 +24,8 @@ from yarl import URL
 from .. import __version__, redact
 from ..config import ClientConfig
 from .alarm import Alarm
-from .protocol import Cause, Request, Response, SendFailure, proves_unsent
+from .endpoints import Request
+from .protocol import Cause, Response, SendFailure, proves_unsent
 
 KEEP_ALIVE = 4.0
 """Seconds an idle connection is kept: short, since a stale one makes a paid request's outcome unknown."""

@@ -14,7 +14,7 @@ import attrs
 
 from mountsea_async.upload import batch, fanout, settling, submitting
 from mountsea_async.upload.lifecycle import ItemState, Trigger
-from mountsea_async.wire import protocol, transport
+from mountsea_async.wire import endpoints, protocol, transport
 
 from . import plan, sweep
 from .runs import live
@@ -35,7 +35,7 @@ def intent_after_the_answer() -> AbstractContextManager[Any]:
         self.record.change(self.item, Trigger.INTEND)
         self.submitter.submits += 1
         self.began = self.record.now()
-        return protocol.submit_item(self.record.batch.session_id or "", self.item.audio_url)
+        return endpoints.submit_item(self.record.batch.session_id or "", self.item.audio_url)
 
     return mock.patch.object(submitting._Submission, "sending", sending)
 
