@@ -135,16 +135,12 @@ def compare(peers: list[Beside], kind: str, at_once: int, count: int, repeats: i
 
 
 METHOD = (
-    "Requests over loopback to a hand-written protocol server in another process on another core, small JSON both"
-    " ways; each client in a process of its own. Statuses of 500 tasks in turn (GET), items with a URL each (POST). N"
-    " tasks send N at once, each one request after the other; pools hold as many connections, at most 100, but for"
-    " openai-python's, which is as it comes, and `requests` has at most 64 threads. With 512 at once the library's own"
-    " gate lets 100 through. The bare loop: one ClientSession, the same headers, `read()`, `json.loads`, nothing else."
-    " The library's status is `client.status`; its item is the paid request as a batch makes it. asyncio reads into a"
-    " new block of 256 KiB each time. In a small program glibc maps each anew; once a larger one was freed it keeps"
-    " them. Here all processes begin with that, but for `blocks mapped anew`; in use, the library sees to it. CPU is"
-    " `process_time` of the client's process, after a round that opens the connections and a collection of garbage;"
-    " {repeats} interleaved repeats at 64, {fewer} at the others; medians; a ratio is the median of the ratios."
+    "Requests over loopback to a hand-written protocol server on another core, small JSON both ways; each client in "
+    "a process of its own, as many sockets as requests at once, at most 100. A status is a GET, an item the paid "
+    "POST. The bare loop: one ClientSession, the same headers, `read()`, `json.loads`, nothing else; in a small "
+    "program glibc maps asyncio's read buffers anew each time (`blocks mapped anew`), which the library sees to by "
+    "itself and the other rows are spared. CPU is `process_time` of the client's process; {repeats} interleaved "
+    "repeats at 64, {fewer} at the others; medians; a ratio is the median of the ratios."
 )
 
 

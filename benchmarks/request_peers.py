@@ -62,7 +62,7 @@ async def bare(stack: AsyncExitStack, url: str, at_once: int) -> Opened:
 async def ours(
     stack: AsyncExitStack, url: str, at_once: int, json_loads: Callable[[bytes], Any] | None = None
 ) -> Opened:
-    """The library: `client.status`, and the paid request as a batch makes it, less the batch's own records."""
+    """The library: the status of a task, and the paid request as a batch makes it, less the batch's own records."""
     config = ClientConfig(json_loads=json_loads)
     pace = Pace(min(at_once, MOST_SOCKETS))
     client = await stack.enter_async_context(MountseaClient(KEY, base_url=url, config=config, pace=pace))
@@ -72,7 +72,7 @@ async def ours(
     caller = Caller(transport, pace, RetryPolicy(), random.Random(1), json_loads)  # noqa: S311 - jitter
 
     async def status(number: int) -> object:
-        return await client.status(TASKS[number % 500])
+        return await client.task(TASKS[number % 500]).status()
 
     async def item(number: int) -> object:
         return await caller.submit(Unwatched(endpoints.submit_item(SESSION, SONGS[number % 500])))

@@ -5,16 +5,16 @@ from __future__ import annotations
 import asyncio
 import os
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from .config import MAX_IN_FLIGHT, ClientConfig
 from .environment import checked_base_url, checked_key
 from .errors import ClientStateError, ConfigurationError, InputError
-from .models import Clip, Task
+from .models import Clip
 from .upload.events import Event
-from .upload.inputs import Urls, check_concurrency, check_entries, check_journal
+from .upload.inputs import Urls, check_concurrency, check_entries, check_journal, check_path, encode_payload
 from .upload.report import BatchReport
 from .upload.run import JournalSettings
 from .upload.session import UploadSession
@@ -22,6 +22,7 @@ from .upload.settling import OnUnknown
 from .upload.tasks import TaskHandle, clip_of
 from .wire import endpoints
 from .wire.caller import Caller, Unwatched
+from .wire.endpoints import Request
 from .wire.pacing import Pace
 from .wire.transport import Transport, pool_limit
 
@@ -328,10 +329,49 @@ class MountseaClient:
             NotSentError: The service could not be reached; nothing was paid.
             UnknownOutcomeError: It may or may not have been accepted.
         """
-        caller = self._open_caller()
+        handle = await self.submit_upload(audio_url, allow_private=allow_private)
+        return clip_of(await handle.wait(deadline=deadline))
+
+    async def submit_upload(self, audio_url: str, *, allow_private: bool = False) -> TaskHandle:
+        """Submits one URL by itself, as `upload` does, and doesn't wait for its clip.
+
+        Follows docs.mountsea.ai/api-reference/suno/upload.
+
+        Args:
+            audio_url: A public http or https URL.
+            allow_private: Let loopback and private addresses pass, for tests.
+
+        Returns:
+            The handle of its task; when that has ended with `success`, its `clip` is there.
+
+        Raises:
+            InputError: The URL can't be uploaded; nothing was sent.
+            APIError: The service turned it away.
+            NotSentError: The service could not be reached; nothing was paid.
+            UnknownOutcomeError: It may or may not have been accepted.
+        """
         (item,) = check_entries([audio_url], allow_private=allow_private)
-        task_id = await caller.submit(Unwatched(endpoints.upload_audio(item.audio_url)))
-        return clip_of(await self.wait(task_id, deadline=deadline))
+        return await self._submit(endpoints.upload_audio(item.audio_url))
+
+    async def submit(self, path: str, payload: Mapping[str, Any]) -> TaskHandle:
+        """Calls an asynchronous endpoint that has no method of its own here: one that answers with a `taskId`.
+
+        It may cost credits, so it is sent again only where it provably was not processed.
+
+        Args:
+            path: The endpoint below the base URL, such as `/suno/v2/lyrics`.
+            payload: The body, as values that JSON has. Send the fields only that the endpoint's page names.
+
+        Raises:
+            InputError: The path or the payload can't be sent; nothing was.
+            APIError: The service turned it away.
+            NotSentError: The service could not be reached; nothing was paid.
+            UnknownOutcomeError: It may or may not have been accepted.
+        """
+        return await self._submit(endpoints.submit(check_path(path), encode_payload(payload)))
+
+    async def _submit(self, request: Request) -> TaskHandle:
+        return self.task(await self._open_caller().submit(Unwatched(request)))
 
     def task(self, task_id: str) -> TaskHandle:
         """A handle on a task, from its id. Asks nothing yet.
@@ -345,14 +385,6 @@ class MountseaClient:
         if not isinstance(task_id, str) or not task_id.strip() or not task_id.isprintable():
             raise InputError(f"task_id={task_id!r}: give the id that the service answered with")
         return TaskHandle(task_id.strip(), self._open_caller, self._config.poll, self._rng)
-
-    async def status(self, task_id: str) -> Task:
-        """The task as it is now. See `TaskHandle.status`; follows docs.mountsea.ai/api-reference/suno/task."""
-        return await self.task(task_id).status()
-
-    async def wait(self, task_id: str, *, deadline: float | None = None) -> Task:
-        """The task once it has ended. See `TaskHandle.wait`; follows docs.mountsea.ai/api-reference/suno/task."""
-        return await self.task(task_id).wait(deadline=deadline)
 
 
 def _journal_settings(

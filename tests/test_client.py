@@ -139,7 +139,7 @@ async def test_a_client_outside_its_block_says_so() -> None:
         with pytest.raises(ClientStateError, match="open already"):
             await client.__aenter__()
     with pytest.raises(ClientStateError, match="is closed"):
-        await client.status("x")
+        await client.task("x").status()
 
 
 async def test_a_client_in_another_event_loop_says_so() -> None:
@@ -238,14 +238,83 @@ async def test_a_task_is_followed_from_its_id(world) -> None:
     assert task.status == "success"
     assert task.clip is not None
     assert task.finished_at is not None
-    assert (await w.client.status(handle.task_id)).clip == task.clip
-    assert (await w.client.wait(handle.task_id)).clip == task.clip
+    assert (await w.client.task(handle.task_id).status()).clip == task.clip
+
+
+async def test_a_single_upload_is_followed_by_its_handle(world) -> None:
+    w = await world(Behaviour(durations=Fixed(30)))
+    handle = await w.client.submit_upload(urls(1)[0])
+    assert [charge.task_id for charge in w.ledger.charges] == [handle.task_id]
+    assert (await handle.wait()).clip.id in w.ledger.clip_ids()
+
+
+async def test_a_task_is_yielded_whenever_its_status_is_another_one(world) -> None:
+    w = await world(Behaviour(durations=Fixed(30), parallel=1))
+    first, second = [await w.client.submit_upload(url) for url in urls(2)]
+    seen = [task.status async for task in second]
+    assert seen[0] in ("ready", "queued", "running")
+    assert seen[-1] == "success"
+    assert len(set(seen)) == len(seen)
+    assert [task.status async for task in first] == ["success"]
+
+
+async def test_a_success_without_its_clip_is_yielded_once_it_is_over(world) -> None:
+    w = await world(Behaviour(durations=Fixed(3), faults=(Fault(Outcome("blank"), on="upload"),)))
+    handle = await w.client.submit_upload(urls(1)[0])
+    assert [task.status async for task in handle].count("success") == 1
+
+
+async def test_a_task_that_stalls_ends_its_iteration_with_an_error(world) -> None:
+    w = await world(Behaviour(durations=Fixed(1e6)), config=ClientConfig(poll=PollPolicy(stall=700)))
+    handle = await w.client.submit_upload(urls(1)[0])
+    with pytest.raises(StalledError, match="stayed running for 700 s") as caught:
+        _ = [task async for task in handle]
+    assert caught.value.task_id == handle.task_id
+
+
+async def test_any_asynchronous_endpoint_can_be_called_and_followed(world) -> None:
+    w = await world(Behaviour(durations=Fixed(5)))
+    handle = await w.client.submit("/suno/v2/upload", {"audioUrl": urls(1)[0]})
+    assert (await handle.wait()).clip.id in w.ledger.clip_ids()
+    assert w.ledger.posts(urls(1)[0]) == 1
+
+
+async def test_such_a_call_is_not_repeated_when_its_answer_is_lost(world) -> None:
+    w = await world(Behaviour(faults=(Fault(Cut(after_work=True), on="upload"),)))
+    with pytest.raises(UnknownOutcomeError):
+        await w.client.submit("/suno/v2/upload", {"audioUrl": urls(1)[0]})
+    assert w.ledger.posts(urls(1)[0]) == 1
+
+
+BAD_SUBMITS: dict[str, tuple[Any, Any, str]] = {
+    "no path": ("", {}, "path=''"),
+    "a whole URL": ("https://api.example/suno", {}, "path="),
+    "another host": ("//api.example/suno", {}, "path="),
+    "a query": ("/suno/v2/lyrics?key=1", {}, "path="),
+    "a step up": ("/suno/../v1", {}, "path="),
+    "a line break": ("/suno/v2/lyrics\r\nX: 1", {}, "path="),
+    "not a string": (7, {}, "path='7'"),
+    "no mapping": ("/suno/v2/lyrics", ["a"], "not list"),
+    "no JSON": ("/suno/v2/lyrics", {"prompt": b"x"}, "bytes is not JSON serializable"),
+    "no number": ("/suno/v2/lyrics", {"prompt": float("nan")}, "can't be written as JSON"),
+    "too long": ("/suno/v2/lyrics", {"prompt": "x" * 40_000}, "at most 32768"),
+}
+
+
+@pytest.mark.parametrize(("path", "payload", "message"), BAD_SUBMITS.values(), ids=BAD_SUBMITS)
+async def test_a_call_that_can_not_be_sent_is_refused_before_it_is(
+    world, path: Any, payload: Any, message: str
+) -> None:
+    w = await world()
+    with pytest.raises(InputError, match=message):
+        await w.client.submit(path, payload)
+    assert w.ledger.calls == ()
 
 
 async def test_a_session_is_a_task_too(world) -> None:
     w = await world(Behaviour(durations=Fixed(1)))
     report = await w.client.upload_batch(urls(2))
-    task = await w.client.status(report.session_id)
+    task = await w.client.task(report.session_id).status()
     assert task.ended
     assert set(task.data.audio_ids) == set(report.audio_ids)
 
@@ -270,10 +339,10 @@ async def test_waiting_without_a_deadline_ends_when_nothing_moves(world) -> None
 async def test_an_unknown_task_is_not_found(world) -> None:
     w = await world()
     with pytest.raises(NotFoundError) as caught:
-        await w.client.status("no-such-task")
+        await w.client.task("no-such-task").status()
     assert caught.value.task_id == "no-such-task"
     with pytest.raises(TaskLostError):
-        await w.client.wait("no-such-task")
+        await w.client.task("no-such-task").wait()
 
 
 @pytest.mark.parametrize("task_id", ["", " ", None, 5, "a\nb"], ids=repr)
@@ -288,7 +357,7 @@ async def test_one_status_is_asked_again_after_trouble(world) -> None:
     report = await w.client.upload_batch(urls(1))
     for effect in (Answer(500), Cut(), Answer(200, "<html>"), Hang()):
         w.emulator.add_fault(Fault(effect, on="status", times=1))
-    assert (await w.client.status(report.session_id)).ended
+    assert (await w.client.task(report.session_id).status()).ended
 
 
 async def test_settings_reach_the_wire(world) -> None:

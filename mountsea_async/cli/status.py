@@ -34,7 +34,7 @@ def status(task_id: str, *, base_url: str | None, form: Literal["table", "json"]
 
 async def _ask(task_id: str, base_url: str | None) -> Task:
     async with make_client(base_url) as client:
-        return await client.status(task_id)
+        return await client.task(task_id).status()
 
 
 def as_dict(task: Task) -> dict[str, Any]:

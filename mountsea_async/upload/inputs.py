@@ -6,13 +6,14 @@ Pure: parses URLs, resolves nothing.
 from __future__ import annotations
 
 import ipaddress
+import json
 import os
 import re
 import socket
 import sys
 import unicodedata
 import warnings
-from collections.abc import AsyncIterable, Iterable
+from collections.abc import AsyncIterable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 from urllib.parse import SplitResult, urlsplit
@@ -29,7 +30,9 @@ __all__ = [
     "check_deadline",
     "check_entries",
     "check_journal",
+    "check_path",
     "collect",
+    "encode_payload",
     "refused",
     "warn_of_duplicates",
 ]
@@ -38,6 +41,8 @@ Urls: TypeAlias = Iterable[str | UploadItem] | AsyncIterable[str | UploadItem]
 
 MAX_URL = 8000
 """Longer ones are refused: a request's body must fit into one write, or a cancel could cut it in half."""
+MAX_PAYLOAD = 32_768
+"""The same of a whole body, in bytes."""
 _LISTED = 5
 _PRIVATE_NAMES = ("localhost", "local", "internal", "lan", "home.arpa", "localdomain", "intranet")
 _UNSAFE = re.compile(r"[\x00-\x20\x7f-\xa0\u2028\u2029\ud800-\udfff\\<>\"`{}|^]")
@@ -242,6 +247,39 @@ def _is_public(address: _Address) -> bool:
         if address in _NAT64:
             return _is_public(ipaddress.IPv4Address(address.packed[12:]))
     return address.is_global and not address.is_multicast
+
+
+# ------------------------------------------------------------------------------------------------- other endpoints
+_PATH = re.compile(r"/[A-Za-z0-9._~!$&'()*+,;=:@/-]*", re.ASCII)
+
+
+def check_path(path: Any) -> str:
+    """The path of an endpoint.
+
+    Raises:
+        InputError: It isn't one.
+    """
+    steps = path.split("/") if isinstance(path, str) else []
+    if not steps or not _PATH.fullmatch(path) or ".." in steps or path.startswith("//"):
+        raise InputError(f"path={_shown(path)!r}: give what follows the base URL, like '/suno/v2/lyrics'")
+    return str(path)
+
+
+def encode_payload(payload: Any) -> bytes:
+    """The body of a call.
+
+    Raises:
+        InputError: It isn't a mapping of values that JSON has, or too long.
+    """
+    if not isinstance(payload, Mapping):
+        raise InputError(f"payload: give a mapping of the endpoint's fields, not {type(payload).__name__}")
+    try:
+        body = json.dumps(dict(payload), separators=(",", ":"), allow_nan=False).encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InputError(f"payload: this can't be written as JSON ({error})") from None
+    if len(body) > MAX_PAYLOAD:
+        raise InputError(f"payload: {len(body)} bytes as JSON, at most {MAX_PAYLOAD} can be sent")
+    return body
 
 
 # ------------------------------------------------------------------------------------------------------ numbers

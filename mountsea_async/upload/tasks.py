@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
 from typing import Protocol, TypeAlias
 
 import attrs
@@ -82,10 +83,15 @@ class Follower:
         """
         while True:
             await self.watch.wait(self.key)
-            if (ended := await self._ask()) is not None:
-                return ended
+            if (task := await self.ask()) is not None and self.over(task):
+                return task
 
-    async def _ask(self) -> Task | None:
+    async def ask(self) -> Task | None:
+        """Asks once. Returns the task as it is now, or None where no answer could be had.
+
+        Raises:
+            TaskLostError: As above.
+        """
         try:
             task = await self.caller.glance(self.task_id, self.watch.asks)
         except MountseaError as error:
@@ -94,14 +100,17 @@ class Follower:
             return None
         self._lost = 0
         self.watch.sighted(self.key, task)
+        return task
+
+    def over(self, task: Task) -> bool:
+        """Whether there is nothing more to be asked for."""
         if not task.ended:
-            return None
+            return False
         if task.status == TaskStatus.SUCCESS and task.data is None:
             now = asyncio.get_running_loop().time()
             self._blank_since = now if self._blank_since is None else self._blank_since
-            if now - self._blank_since < self.policy.blank:
-                return None
-        return task
+            return now - self._blank_since >= self.policy.blank
+        return True
 
     def _note_absence(self, error: MountseaError) -> None:
         now = asyncio.get_running_loop().time()
@@ -139,6 +148,9 @@ def clip_of(task: Task) -> Clip:
 class TaskHandle:
     """A task of the service. Can be made anew from its id at any time: `client.task(task_id)`.
 
+    `async for task in handle` yields the task as it changes: first as it is, then whenever its status is another one,
+    last when it has ended. It raises what `wait` does.
+
     Attributes:
         task_id: The service's id of it.
     """
@@ -151,6 +163,9 @@ class TaskHandle:
 
     def __repr__(self) -> str:
         return f"TaskHandle({self.task_id!r})"
+
+    def __aiter__(self) -> AsyncIterator[Task]:
+        return self._course(_Alone(self._policy, self._rng))
 
     async def status(self) -> Task:
         """The task as it is now.
@@ -174,39 +189,56 @@ class TaskHandle:
             ConfigurationError: The deadline isn't above 0.
         """
         seconds = check_deadline(deadline)
-        loop = asyncio.get_running_loop()
-        give_up = _Alone(loop, self._policy, self._rng)
-        follower = Follower(self._caller(), self.task_id, self._policy, give_up)
+        watch = _Alone(self._policy, self._rng)
         try:
-            async with asyncio.timeout(seconds), asyncio.timeout(self._policy.stall) as stall:
-                give_up.scope = stall
-                return await follower.run()
+            async with asyncio.timeout(seconds), aclosing(self._course(watch)) as course:
+                return [task async for task in course][-1]
         except TimeoutError:
-            if give_up.scope is not None and give_up.scope.expired():
-                raise StalledError(
-                    f"task {self.task_id} stayed {give_up.status or 'unanswered'} for {self._policy.stall:.0f} s",
-                    task_id=self.task_id,
-                ) from None
             raise DeadlineError(
-                f"task {self.task_id} was still {give_up.status or 'unanswered'} after {seconds:.0f} s",
+                f"task {self.task_id} was still {watch.status or 'unanswered'} after {seconds:.0f} s",
                 task_id=self.task_id,
             ) from None
 
+    async def _course(self, watch: _Alone) -> AsyncGenerator[Task, None]:
+        follower = Follower(self._caller(), self.task_id, self._policy, watch)
+        over, told = False, None
+        while not over:
+            try:
+                async with asyncio.timeout_at(watch.stalls_at):
+                    await watch.wait(0)
+                    task = await follower.ask()
+            except TimeoutError:
+                raise StalledError(
+                    f"task {self.task_id} stayed {watch.status or 'unanswered'} for {self._policy.stall:.0f} s",
+                    task_id=self.task_id,
+                ) from None
+            if task is None:
+                continue
+            over = follower.over(task)
+            if over or (task.status != told and not task.ended):
+                told = task.status
+                yield task
+
 
 class _Alone:
-    """Says when to ask for a task that is followed by itself, and moves a timeout on with each sign of life."""
+    """Says when to ask for a task that is followed by itself, and until when it must show a sign of life.
+
+    Attributes:
+        stalls_at: Loop time at which it has shown none for too long.
+        status: The last that was seen of it.
+    """
 
     asks = NO_LANE
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, policy: PollPolicy, rng: random.Random) -> None:
-        self._loop = loop
+    def __init__(self, policy: PollPolicy, rng: random.Random) -> None:
+        self._loop = asyncio.get_running_loop()
         self._policy = policy
         self._rng = rng
-        self._began = loop.time()
+        self._began = self._loop.time()
         self._asks = 0
-        self.scope: asyncio.Timeout | None = None
-        self.status: str | None = None
         self._seen: set[str] = set()
+        self.stalls_at = self._began + policy.stall
+        self.status: str | None = None
 
     def wait(self, _: int) -> Awaitable[None]:
         age = self._loop.time() - self._began
@@ -219,5 +251,4 @@ class _Alone:
         self.status = sighting.status
         if sighting.status not in self._seen:  # one that it goes back and forth between is no progress
             self._seen.add(sighting.status)
-            if self.scope is not None:
-                self.scope.reschedule(self._loop.time() + self._policy.stall)
+            self.stalls_at = self._loop.time() + self._policy.stall

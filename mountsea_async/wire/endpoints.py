@@ -7,7 +7,6 @@ Documentation: docs.mountsea.ai/api-reference/suno/uploadSession, .../uploadSess
 from __future__ import annotations
 
 import json
-from enum import StrEnum
 from functools import lru_cache
 from typing import Final
 from urllib.parse import quote
@@ -19,21 +18,11 @@ MIB: Final = 1 << 20
 BYTES_PER_AUDIO_ID: Final = 128
 
 
-class Operation(StrEnum):
-    """The endpoints this library calls, by the name that stats and messages use."""
-
-    PREPARE = "prepare"
-    ITEM = "item"
-    UPLOAD = "upload"
-    STATUS = "status"
-
-
 @attrs.frozen
 class Request:
     """One call of an endpoint, ready to be sent.
 
     Attributes:
-        operation: Which endpoint.
         method: HTTP method.
         target: Path and query, quoted.
         body: JSON bytes; None sends none.
@@ -41,7 +30,6 @@ class Request:
         max_bytes: The longest answer that is read.
     """
 
-    operation: Operation
     method: str
     target: str
     body: bytes | None = attrs.field(default=None, repr=False)
@@ -51,19 +39,24 @@ class Request:
 
 def prepare_session() -> Request:
     """Binds an account and opens a batch upload session. Costs nothing; no body is documented."""
-    return Request(Operation.PREPARE, "POST", "/suno/v2/audio/upload/session")
+    return Request("POST", "/suno/v2/audio/upload/session")
 
 
 def submit_item(session_id: str, audio_url: str) -> Request:
     """Uploads one file on the session's account. Costs credits."""
     body = _encode({"sessionId": session_id, "audioUrl": audio_url}).encode()
-    return Request(Operation.ITEM, "POST", "/suno/v2/audio/upload/session/item", body, paid=True)
+    return Request("POST", "/suno/v2/audio/upload/session/item", body, paid=True)
 
 
 def upload_audio(audio_url: str) -> Request:
     """Uploads one file on whichever account the service picks. Costs credits."""
     body = _encode({"audioUrl": audio_url}).encode()
-    return Request(Operation.UPLOAD, "POST", "/suno/v2/upload", body, paid=True)
+    return Request("POST", "/suno/v2/upload", body, paid=True)
+
+
+def submit(path: str, body: bytes) -> Request:
+    """Calls an asynchronous endpoint that has no function of its own here. Any of them may cost credits."""
+    return Request("POST", path, body, paid=True)
 
 
 @lru_cache(maxsize=512)  # what is pending is asked for again and again
@@ -75,4 +68,4 @@ def task_status(task_id: str, *, audio_ids: int = 0) -> Request:
         audio_ids: How many ids a session may hold; the answer may be that much larger.
     """
     target = f"/suno/v2/status?taskId={quote(task_id, safe='')}"
-    return Request(Operation.STATUS, "GET", target, max_bytes=max(MIB, BYTES_PER_AUDIO_ID * audio_ids))
+    return Request("GET", target, max_bytes=max(MIB, BYTES_PER_AUDIO_ID * audio_ids))

@@ -58,9 +58,12 @@ def handle(event: Event) -> None: ...
 
 async def tasks(client: MountseaClient) -> None:
     assert_type(await client.upload("https://a.example/1.mp3"), Clip)
-    assert_type(await client.status("id"), Task)
-    assert_type(await client.wait("id", deadline=5), Task)
-    assert_type(await client.task("id").wait(), Task)
+    assert_type(await client.task("id").status(), Task)
+    assert_type(await client.task("id").wait(deadline=5), Task)
+    assert_type(await client.submit_upload("https://a.example/1.mp3"), TaskHandle)
+    assert_type(await client.submit("/suno/v2/lyrics", {"prompt": "rain"}), TaskHandle)
+    async for task in client.task("id"):
+        assert_type(task, Task)
 
 
 def settings(http: aiohttp.ClientSession) -> MountseaClient:
