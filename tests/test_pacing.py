@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import math
 import random
 from collections.abc import Awaitable, Callable
@@ -530,6 +531,15 @@ async def test_a_known_limit_that_is_too_high_is_learned_downwards_and_never_exc
     assert 1200 / 20 / seconds > 0.4
     gaps = [late - early for early, late in zip(service.accepted[::41], service.accepted[41::41], strict=False)]
     assert min(gaps, default=1) > 0.99, "40 a second at most, whatever the service takes"
+
+
+@pytest.mark.parametrize("burst", [5, 60])
+async def test_a_known_limit_is_kept_evenly_after_refusals_too(burst: int) -> None:
+    service = Limiter(8, burst)
+    await work(pace_of(100, rate=10), service, 600)
+    assert service.refused
+    arrived = sorted(service.accepted + service.refused)
+    assert min(late - early for early, late in itertools.pairwise(arrived)) > 0.099
 
 
 @pytest.mark.parametrize("rate", [0, -1, float("inf"), float("nan"), True, "3"], ids=repr)

@@ -264,7 +264,7 @@ class Tempo:
             self._first, self._first_end = (self._count, seconds), sent_at
             if self.rate is None:
                 self.rate, self._at = max(1.0, self._count / (1.0 + seconds)), now
-                self._depth = max(1.0, CATCH_UP_FIRST * self._burst(self.rate))
+                self._depth = self._catch_up(CATCH_UP_FIRST, self.rate)
                 self._best = self.rate if seconds > LONG else 0.0
             self._begin_at(sent_at)
             return
@@ -281,7 +281,7 @@ class Tempo:
             return
         found = self._estimate(sent_at, seconds)
         near = self._is_near(found, 0.7)
-        self._depth = max(1.0, CATCH_UP * self._burst(found)) if near or self._settled == math.inf else 1.0
+        self._depth = self._catch_up(CATCH_UP, found) if near or self._settled == math.inf else 1.0
         if self._is_near(found, 0.9):
             self._hold = min(HOLD_MOST, 2 * self._hold)
         elif not near:  # the longer what it rests on, the longer it is kept
@@ -317,6 +317,10 @@ class Tempo:
         accepted, seconds = self._first
         rate = max(rate, self._best)
         return 1.0 + max(0.0, accepted - 1 - rate * seconds)
+
+    def _catch_up(self, share: float, rate: float) -> float:
+        """How many may go at once after a pause; one where the user has given a rate, which is kept evenly."""
+        return max(1.0, share * self._burst(rate)) if self._ceiling == math.inf else 1.0
 
     def shift(self, seconds: float) -> None:
         """The clock is another one, so many seconds ahead; what was under way is gone."""
