@@ -17,7 +17,7 @@ import aiohttp
 import attrs
 
 from mountsea_async import ClientConfig, MountseaClient, Pace, RetryPolicy
-from mountsea_async.wire import endpoints
+from mountsea_async.wire import decode, endpoints
 from mountsea_async.wire.caller import Caller, Unwatched
 from mountsea_async.wire.transport import Transport
 
@@ -75,7 +75,7 @@ async def ours(
         return await client.task(TASKS[number % 500]).status()
 
     async def item(number: int) -> object:
-        return await caller.submit(Unwatched(endpoints.submit_item(SESSION, SONGS[number % 500])))
+        return await caller.submit(Unwatched(endpoints.submit_item(SESSION, SONGS[number % 500])), decode.task_id)
 
     return status, item
 

@@ -9,9 +9,10 @@ from urllib.parse import urlsplit
 from . import redact
 from .errors import ConfigurationError
 
-__all__ = ["DEFAULT_BASE_URL", "checked_base_url", "checked_key"]
+__all__ = ["DEFAULT_BALANCE_URL", "DEFAULT_BASE_URL", "checked_balance_url", "checked_base_url", "checked_key"]
 
 DEFAULT_BASE_URL = "https://api.mountsea.ai"
+DEFAULT_BALANCE_URL = "https://dk.mountsea.ai"
 
 
 def checked_key(api_key: str | None) -> str:
@@ -53,8 +54,30 @@ def checked_base_url(base_url: str | None, *, allow_http: bool) -> str:
     name = "base_url="
     if base_url is None:
         base_url, name = os.environ.get("MOUNTSEA_BASE_URL") or DEFAULT_BASE_URL, "MOUNTSEA_BASE_URL="
+    return _checked(base_url, name, DEFAULT_BASE_URL, allow_http=allow_http)
+
+
+def checked_balance_url(balance_url: str | None, *, base_url: str, allow_http: bool) -> str:
+    """Where the balance is told: the address that was given, the environment's, or what goes with the service's.
+
+    Args:
+        balance_url: What was given.
+        base_url: Where the service is. Where it isn't at its own address its key is told to nobody else.
+        allow_http: Whether the key may travel unencrypted to another machine.
+
+    Raises:
+        ConfigurationError: It is no address, or not a safe one.
+    """
+    name = "balance_url="
+    if balance_url is None:
+        usual = DEFAULT_BALANCE_URL if base_url == DEFAULT_BASE_URL else base_url
+        balance_url, name = os.environ.get("MOUNTSEA_BALANCE_URL") or usual, "MOUNTSEA_BALANCE_URL="
+    return _checked(balance_url, name, DEFAULT_BALANCE_URL, allow_http=allow_http)
+
+
+def _checked(base_url: str, name: str, usual: str, *, allow_http: bool) -> str:
     shown = redact.shown_url(base_url) if isinstance(base_url, str) else base_url
-    example = f"give an address such as {DEFAULT_BASE_URL}"
+    example = f"give an address such as {usual}"
     try:
         parts = urlsplit(base_url)
         host, _ = parts.hostname, parts.port

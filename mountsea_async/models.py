@@ -75,11 +75,12 @@ class Task:
         task_id: Its id.
         status: In lower case; one of `TaskStatus`, or a value that the service has added since.
         data: A clip for an upload, `SessionAudio` for a session, a tuple of clips for a generation; None while
-            pending, and sometimes just after success.
+            pending, sometimes just after success, and where it is nothing of these: see `raw`.
         created_at: When it was created (UTC); the service leaves it out at times.
         finished_at: When it ended (UTC).
         fail_code: A number on paper; tokens such as `VP_USER_TIMEOUT` are documented too.
         fail_reason: The service's words, without URL queries.
+        raw: What it holds as the service sent it, as JSON values, for endpoints whose results have no class here.
     """
 
     task_id: str
@@ -89,6 +90,7 @@ class Task:
     finished_at: datetime | None = None
     fail_code: int | float | str | None = None
     fail_reason: str | None = None
+    raw: Any = attrs.field(default=None, repr=False, eq=False)
 
     @property
     def ended(self) -> bool:

@@ -27,7 +27,7 @@ from mountsea_async.errors import (
     UnexpectedAnswerError,
     UnknownOutcomeError,
 )
-from mountsea_async.wire import endpoints
+from mountsea_async.wire import decode, endpoints
 from mountsea_async.wire.caller import Caller
 from mountsea_async.wire.endpoints import Request
 from mountsea_async.wire.pacing import NO_LANE, Pace
@@ -133,6 +133,10 @@ class Watched(Pace):
                 self.log.append("released")
 
 
+async def prepare(caller: Caller) -> str:
+    return await caller.ask(endpoints.prepare_session(), decode.session_id)
+
+
 def caller_of(transport: Scripted, *, pace: Pace | None = None, **policy: float) -> Caller:
     gate = pace or Pace(10, rng=dice(3))
     return Caller(transport, gate, RetryPolicy(**policy), dice(5))  # type: ignore[arg-type]
@@ -141,7 +145,7 @@ def caller_of(transport: Scripted, *, pace: Pace | None = None, **policy: float)
 # --------------------------------------------------------------------------------------------- paid: what repeats
 async def test_an_accepted_request_is_sent_once_and_brings_its_task() -> None:
     transport, owner = Scripted(CREATED), Owner()
-    assert await caller_of(transport).submit(owner) == "t-1"
+    assert await caller_of(transport).submit(owner, decode.task_id) == "t-1"
     assert [request for _, request in transport.sent] == [ITEM]
     assert (owner.errors, owner.cuts) == ([], [])
 
@@ -172,7 +176,7 @@ async def test_an_accepted_request_is_sent_once_and_brings_its_task() -> None:
 async def test_an_unknown_outcome_is_never_sent_again(step: Step) -> None:
     transport, owner = Scripted(step, CREATED), Owner()
     with pytest.raises(UnknownOutcomeError):
-        await caller_of(transport).submit(owner)
+        await caller_of(transport).submit(owner, decode.task_id)
     await asyncio.sleep(3600)
     assert len(transport.sent) == 1
     assert owner.errors == [], "nobody says that it cost nothing"
@@ -196,7 +200,7 @@ async def test_an_unknown_outcome_is_never_sent_again(step: Step) -> None:
 async def test_what_is_turned_away_for_good_is_not_sent_again(step: Step, kind: type[MountseaError]) -> None:
     transport = Scripted(step, CREATED)
     with pytest.raises(kind):
-        await caller_of(transport).submit(Owner())
+        await caller_of(transport).submit(Owner(), decode.task_id)
     assert len(transport.sent) == 1
 
 
@@ -207,28 +211,28 @@ async def test_what_provably_cost_nothing_is_sent_again_as_often_as_tries_allow(
 ) -> None:
     transport, owner = Scripted(step), Owner()
     with pytest.raises(kind):
-        await caller_of(transport, max_tries=tries).submit(owner)
+        await caller_of(transport, max_tries=tries).submit(owner, decode.task_id)
     assert len(transport.sent) == tries
     assert [type(error) for error in owner.errors] == [kind] * tries
 
 
 async def test_a_later_try_that_is_accepted_is_a_success() -> None:
     transport, owner = Scripted(UNSENT, BUSY, TOO_MANY, UNSENT, CREATED), Owner()
-    assert await caller_of(transport).submit(owner) == "t-1"
+    assert await caller_of(transport).submit(owner, decode.task_id) == "t-1"
     assert len(transport.sent) == 5
 
 
 async def test_a_later_try_whose_outcome_is_unknown_is_the_last() -> None:
     transport = Scripted(UNSENT, TOO_MANY, CUT, CREATED)
     with pytest.raises(UnknownOutcomeError):
-        await caller_of(transport).submit(Owner())
+        await caller_of(transport).submit(Owner(), decode.task_id)
     assert len(transport.sent) == 3
 
 
 async def test_waits_between_tries_are_jittered_below_a_ceiling_that_doubles() -> None:
     transport = Scripted(UNSENT, latency=0)
     with pytest.raises(NotSentError):
-        await caller_of(transport, max_tries=6, base=1, cap=4).submit(Owner())
+        await caller_of(transport, max_tries=6, base=1, cap=4).submit(Owner(), decode.task_id)
     gaps = [late - early for early, late in zip(transport.times, transport.times[1:], strict=False)]
     assert all(gap <= ceiling + 1e-6 for gap, ceiling in zip(gaps, [1, 2, 4, 4, 4], strict=True))
     assert len({round(gap, 6) for gap in gaps}) == 5
@@ -236,7 +240,7 @@ async def test_waits_between_tries_are_jittered_below_a_ceiling_that_doubles() -
 
 async def test_a_busy_service_that_names_a_time_is_not_asked_before() -> None:
     transport = Scripted(Response(503, b"no available account", retry_after="30"), CREATED)
-    await caller_of(transport).submit(Owner())
+    await caller_of(transport).submit(Owner(), decode.task_id)
     assert 30 <= transport.times[1] - transport.answered[0] <= 33
 
 
@@ -244,7 +248,7 @@ async def test_a_busy_service_that_names_a_time_is_not_asked_before() -> None:
 async def test_the_order_is_permit_then_intent_then_bytes() -> None:
     log: list[str] = []
     transport = Scripted(UNSENT, TOO_MANY, CREATED, log=log)
-    await caller_of(transport, pace=Watched(1, log)).submit(Owner(log=log))
+    await caller_of(transport, pace=Watched(1, log)).submit(Owner(log=log), decode.task_id)
     attempt = ["permit", "sending", "send", "released"]
     assert log == [*attempt, "not accepted", *attempt, "not accepted", *attempt]
 
@@ -254,7 +258,7 @@ async def test_no_permit_is_held_over_the_wait_before_a_retry(step: Step) -> Non
     transport = Scripted(step, RUNNING, CREATED, latency=0)
     caller = caller_of(transport, pace=Pace(1, rng=dice(1)), base=20, cap=20)
     lane = asyncio.Semaphore(1)
-    submitting = asyncio.create_task(caller.submit(Owner(), lane))
+    submitting = asyncio.create_task(caller.submit(Owner(), decode.task_id, lane))
     await asyncio.sleep(0.001)
     assert len(transport.sent) == 1
     assert not submitting.done()
@@ -268,7 +272,7 @@ async def test_no_permit_is_held_over_the_wait_before_a_retry(step: Step) -> Non
 async def test_the_owners_lane_bounds_its_submits() -> None:
     transport = Scripted(CREATED)
     caller, lane = caller_of(transport), asyncio.Semaphore(2)
-    await asyncio.gather(*(caller.submit(Owner(), lane) for _ in range(9)))
+    await asyncio.gather(*(caller.submit(Owner(), decode.task_id, lane) for _ in range(9)))
     assert transport.most == 2
     assert len(transport.sent) == 9
 
@@ -282,9 +286,9 @@ async def test_what_the_owner_raises_before_sending_ends_the_call_and_gives_the_
     caller, lane = caller_of(transport, pace=Pace(1)), asyncio.Semaphore(1)
     for _ in range(3):
         with pytest.raises(KeyError):
-            await caller.submit(Unwilling(), lane)
+            await caller.submit(Unwilling(), decode.task_id, lane)
     assert transport.sent == []
-    assert await caller.submit(Owner(), lane) == "t-1"
+    assert await caller.submit(Owner(), decode.task_id, lane) == "t-1"
 
 
 @pytest.mark.parametrize("step", [UNSENT, BUSY, TOO_MANY], ids=["unsent", "busy", "429"])
@@ -295,7 +299,7 @@ async def test_what_the_owner_raises_after_an_attempt_ends_the_call(step: Step) 
 
     transport = Scripted(step, CREATED)
     with pytest.raises(KeyError):
-        await caller_of(transport).submit(Unwilling())
+        await caller_of(transport).submit(Unwilling(), decode.task_id)
     assert len(transport.sent) == 1
 
 
@@ -313,7 +317,7 @@ async def test_what_the_owner_raises_after_an_attempt_ends_the_call(step: Step) 
 async def test_the_owner_hears_what_a_cancelled_attempt_proves(flight: Flight, unsent: bool) -> None:
     transport, owner = Scripted(CREATED, latency=10), Owner()
     transport.flight = flight
-    submitting = asyncio.create_task(caller_of(transport).submit(owner))
+    submitting = asyncio.create_task(caller_of(transport).submit(owner, decode.task_id))
     await asyncio.sleep(1)
     submitting.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -325,8 +329,8 @@ async def test_the_owner_hears_what_a_cancelled_attempt_proves(flight: Flight, u
 async def test_a_cancel_while_waiting_for_a_turn_tells_nobody_of_an_attempt() -> None:
     transport, owner = Scripted(CREATED, latency=10), Owner()
     caller = caller_of(transport, pace=Pace(1))
-    first = asyncio.create_task(caller.submit(Owner()))
-    waiting = asyncio.create_task(caller.submit(owner))
+    first = asyncio.create_task(caller.submit(Owner(), decode.task_id))
+    waiting = asyncio.create_task(caller.submit(owner, decode.task_id))
     await asyncio.sleep(1)
     waiting.cancel()
     assert await first == "t-1"
@@ -337,7 +341,7 @@ async def test_a_cancel_while_waiting_for_a_turn_tells_nobody_of_an_attempt() ->
 # ------------------------------------------------------------------------------------------------ too many requests
 async def test_a_429_uses_up_no_tries() -> None:
     transport = Scripted(*[TOO_MANY] * 10, CREATED)
-    assert await caller_of(transport, max_tries=1).submit(Owner()) == "t-1"
+    assert await caller_of(transport, max_tries=1).submit(Owner(), decode.task_id) == "t-1"
     assert len(transport.sent) == 11
 
 
@@ -362,7 +366,7 @@ async def test_nothing_but_429_for_ten_minutes_ends_with_the_error(hint: str | N
     transport = Scripted(Response(429, b"slow down", retry_after=hint), latency=1)
     began = now()
     with pytest.raises(RateLimitedError) as caught:
-        await caller_of(transport).submit(Owner())
+        await caller_of(transport).submit(Owner(), decode.task_id)
     assert 600 <= now() - began <= 600 + 132 + 2
     assert caught.value.status == 429
 
@@ -371,14 +375,14 @@ async def test_patience_can_be_set() -> None:
     transport = Scripted(TOO_MANY)
     began = now()
     with pytest.raises(RateLimitedError):
-        await caller_of(transport, patience=30).prepare_session()
+        await prepare(caller_of(transport, patience=30))
     assert 30 <= now() - began <= 60
 
 
 async def test_something_accepted_in_between_renews_the_patience() -> None:
     transport = Scripted(TOO_MANY)
     caller = caller_of(transport, patience=30)
-    submitting = asyncio.create_task(caller.submit(Owner()))
+    submitting = asyncio.create_task(caller.submit(Owner(), decode.task_id))
     await asyncio.sleep(25)
     caller.pace.accepted()
     await asyncio.sleep(20)
@@ -390,7 +394,7 @@ async def test_a_429_that_speaks_of_credits_is_not_waited_out() -> None:
     transport = Scripted(Response(429, b'{"message":"Insufficient credits"}'))
     began = now()
     with pytest.raises(InsufficientCreditsError):
-        await caller_of(transport).submit(Owner())
+        await caller_of(transport).submit(Owner(), decode.task_id)
     assert now() - began < 60
 
 
@@ -408,7 +412,7 @@ async def test_a_429_that_speaks_of_credits_is_not_waited_out() -> None:
     ids=["cut", "500", "502", "busy", "HTML", "redirect"],
 )
 async def test_a_free_call_is_repeated_as_often_as_tries_allow(step: Step, kind: type[MountseaError]) -> None:
-    for call in (lambda caller: caller.prepare_session(), lambda caller: caller.task("t-1")):
+    for call in (prepare, lambda caller: caller.task("t-1")):
         transport = Scripted(step)
         with pytest.raises(kind):
             await call(caller_of(transport, max_tries=3))
@@ -417,7 +421,7 @@ async def test_a_free_call_is_repeated_as_often_as_tries_allow(step: Step, kind:
 
 @pytest.mark.parametrize("status", [400, 401, 402, 403, 404, 422])
 async def test_a_free_call_that_is_refused_is_not_repeated(status: int) -> None:
-    for call in (lambda caller: caller.prepare_session(), lambda caller: caller.task("t-1")):
+    for call in (prepare, lambda caller: caller.task("t-1")):
         transport = Scripted(Response(status, b""))
         with pytest.raises(MountseaError):
             await call(caller_of(transport))
@@ -427,13 +431,13 @@ async def test_a_free_call_that_is_refused_is_not_repeated(status: int) -> None:
 async def test_a_free_call_that_the_client_itself_refuses_is_not_repeated() -> None:
     transport = Scripted(SendFailure(Cause.CLIENT, "Session is closed", False, 0, 0))
     with pytest.raises(MountseaError):
-        await caller_of(transport).prepare_session()
+        await prepare(caller_of(transport))
     assert len(transport.sent) == 1
 
 
 async def test_a_session_is_prepared_after_faults() -> None:
     transport = Scripted(CUT_GET, BROKEN, TOO_MANY, BUSY, PREPARED)
-    assert await caller_of(transport).prepare_session() == "s-1"
+    assert await prepare(caller_of(transport)) == "s-1"
     assert {request for _, request in transport.sent} == {endpoints.prepare_session()}
 
 
@@ -496,8 +500,8 @@ async def test_a_babbling_service_does_not_fill_the_log(caplog: pytest.LogCaptur
 async def test_no_error_of_the_caller_shows_a_key_that_the_server_echoes(status: int) -> None:
     echo = Response(status, f"bad key {KEY}".encode(), retry_after="200")
     for call in (
-        lambda caller: caller.submit(Owner()),
-        lambda caller: caller.prepare_session(),
+        lambda caller: caller.submit(Owner(), decode.task_id),
+        prepare,
         lambda caller: caller.glance("t-1", NO_LANE),
     ):
         with pytest.raises(MountseaError) as caught:
@@ -516,5 +520,5 @@ async def test_a_parser_that_the_user_chose_reads_statuses_and_accepted_requests
     transport = Scripted(Response(200, status), Response(201, accepted))
     caller = Caller(transport, Pace(1, rng=dice(3)), RetryPolicy(), dice(5), chosen)  # type: ignore[arg-type]
     await caller.task("t-1")
-    await caller.submit(Owner())
+    await caller.submit(Owner(), decode.task_id)
     assert bodies == [status, accepted]

@@ -48,7 +48,7 @@ from mountsea_async.testing import (
     unauthorized,
 )
 from mountsea_async.upload.inputs import MAX_URL
-from mountsea_async.wire import endpoints
+from mountsea_async.wire import decode, endpoints
 from mountsea_async.wire.protocol import Cause, SendFailure, Unknown, classify_submit
 from mountsea_async.wire.transport import KEEP_ALIVE, Transport
 
@@ -138,7 +138,7 @@ async def test_a_request_that_nobody_reads_counts_as_sent_however_little_of_it_h
         assert isinstance(result, SendFailure)
         assert result.cause is Cause.TIMEOUT
         assert not result.proves_unsent
-        assert isinstance(classify_submit(result), Unknown)
+        assert isinstance(classify_submit(result, decode.task_id), Unknown)
         assert arrived
         if length == MAX_URL:
             assert len(arrived) < length, "it stalled half way"

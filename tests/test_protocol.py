@@ -267,7 +267,7 @@ def failure(
 def test_only_a_body_of_which_no_byte_left_in_one_attempt_is_proven_unsent(result: SendFailure, proven: bool) -> None:
     assert result.proves_unsent is proven
     assert isinstance(transport_error(result), NotSentError) is proven
-    assert isinstance(classify_submit(result), NotSent) is proven
+    assert isinstance(classify_submit(result, decode.task_id), NotSent) is proven
 
 
 @pytest.mark.parametrize("cause", Cause)
@@ -298,14 +298,14 @@ REJECTED = {400, 401, 402, 403, 404, 413, 415, 422, 429}
 
 @pytest.mark.parametrize("status", sorted(REJECTED))
 def test_a_whole_refusal_on_the_list_is_rejected(status: int) -> None:
-    outcome = classify_submit(Response(status, b""))
+    outcome = classify_submit(Response(status, b""), decode.task_id)
     assert isinstance(outcome, Rejected)
     assert outcome.error.status == status
 
 
 @pytest.mark.parametrize("status", sorted(set(range(300, 600)) - REJECTED))
 def test_every_other_answer_leaves_the_outcome_unknown(status: int) -> None:
-    outcome = classify_submit(Response(status, b"some text"))
+    outcome = classify_submit(Response(status, b"some text"), decode.task_id)
     assert isinstance(outcome, Unknown)
     assert outcome.error.status == status
 
@@ -322,7 +322,7 @@ def test_every_other_answer_leaves_the_outcome_unknown(status: int) -> None:
     ],
 )
 def test_a_503_is_a_refusal_only_with_the_known_text(body: bytes, kind: type) -> None:
-    outcome = classify_submit(Response(503, body))
+    outcome = classify_submit(Response(503, body), decode.task_id)
     assert type(outcome) is kind
     assert isinstance(outcome, Rejected | Unknown)
     if kind is Rejected:
@@ -331,7 +331,7 @@ def test_a_503_is_a_refusal_only_with_the_known_text(body: bytes, kind: type) ->
 
 @pytest.mark.parametrize("status", [400, 401, 402, 403, 404, 409, 422, 429, 500, 502, 503, 504])
 def test_the_text_insufficient_credits_stops_submits_but_the_class_comes_from_the_status(status: int) -> None:
-    outcome = classify_submit(Response(status, NO_CREDITS))
+    outcome = classify_submit(Response(status, NO_CREDITS), decode.task_id)
     assert isinstance(outcome, Rejected if status in REJECTED else Unknown)
     assert stops_submits(outcome.error) == "credits"
 
@@ -378,13 +378,13 @@ NOT_ACCEPTED = [
 @pytest.mark.parametrize("status", [200, 201, 202])
 @pytest.mark.parametrize(("body", "task_id"), ACCEPTED)
 def test_a_2xx_with_a_whole_task_id_is_accepted(status: int, body: bytes, task_id: str) -> None:
-    assert classify_submit(Response(status, body)) == Accepted(task_id)
+    assert classify_submit(Response(status, body), decode.task_id) == Accepted(task_id)
 
 
 @pytest.mark.parametrize("status", [200, 201, 204])
 @pytest.mark.parametrize("body", NOT_ACCEPTED)
 def test_a_2xx_without_a_whole_task_id_leaves_the_outcome_unknown(status: int, body: bytes) -> None:
-    outcome = classify_submit(Response(status, body))
+    outcome = classify_submit(Response(status, body), decode.task_id)
     assert isinstance(outcome, Unknown)
     assert outcome.error.status == status
     assert isinstance(outcome.error.cause, UnexpectedAnswerError)
@@ -392,23 +392,23 @@ def test_a_2xx_without_a_whole_task_id_leaves_the_outcome_unknown(status: int, b
 
 @pytest.mark.parametrize(("body", "task_id"), ACCEPTED)
 def test_a_task_id_that_arrived_whole_before_the_connection_broke_is_accepted(body: bytes, task_id: str) -> None:
-    assert classify_submit(failure(status=201, partial=body)) == Accepted(task_id)
+    assert classify_submit(failure(status=201, partial=body), decode.task_id) == Accepted(task_id)
 
 
 @pytest.mark.parametrize("body", NOT_ACCEPTED)
 def test_a_broken_2xx_without_a_whole_task_id_leaves_the_outcome_unknown(body: bytes) -> None:
-    assert isinstance(classify_submit(failure(status=201, partial=body)), Unknown)
+    assert isinstance(classify_submit(failure(status=201, partial=body), decode.task_id), Unknown)
 
 
 @pytest.mark.parametrize("status", [None, 200, 300, 400, 404, 429, 500, 503])
 def test_a_broken_answer_is_never_a_refusal(status: int | None) -> None:
     partial = NO_ACCOUNT if status == 503 else b""
-    assert isinstance(classify_submit(failure(status=status, partial=partial)), Unknown)
+    assert isinstance(classify_submit(failure(status=status, partial=partial), decode.task_id), Unknown)
 
 
 @pytest.mark.parametrize("status", [300, 400, 429, 500, 503])
 def test_a_task_id_in_a_broken_error_is_not_taken(status: int) -> None:
-    assert isinstance(classify_submit(failure(status=status, partial=b'{"taskId":"t-1"}')), Unknown)
+    assert isinstance(classify_submit(failure(status=status, partial=b'{"taskId":"t-1"}'), decode.task_id), Unknown)
 
 
 SECTION_2 = [
@@ -434,7 +434,7 @@ SECTION_2 = [
 
 @pytest.mark.parametrize(("result", "kind"), SECTION_2)
 def test_every_failure_of_a_paid_request_has_its_outcome(result: SendFailure, kind: type) -> None:
-    outcome = classify_submit(result)
+    outcome = classify_submit(result, decode.task_id)
     assert type(outcome) is kind
     if isinstance(outcome, Unknown):
         assert isinstance(outcome.error, UnknownOutcomeError)
@@ -496,7 +496,7 @@ def test_no_error_shows_a_secret_that_the_server_echoes(status: int, body: bytes
     response = Response(status, body)
     with pytest.raises(APIError) as caught:
         decipher(response, decode.session_id, (KEY,))
-    outcome = classify_submit(response, (KEY,))
+    outcome = classify_submit(response, decode.task_id, (KEY,))
     assert isinstance(outcome, Rejected | Unknown)
     for shown in (everything_shown(caught.value), everything_shown(outcome.error), repr(outcome)):
         assert KEY not in shown
@@ -541,14 +541,14 @@ def id_is_in(body: bytes, task_id: str) -> bool:
 def test_whatever_comes_back_a_paid_request_gets_a_class_and_is_accepted_only_by_an_id_in_a_2xx(
     result: Response | SendFailure,
 ) -> None:
-    outcome = classify_submit(result, (KEY,))
+    outcome = classify_submit(result, decode.task_id, (KEY,))
     if not isinstance(outcome, Accepted):
         assert isinstance(outcome.error, MountseaError)
         return
     body = result.body if isinstance(result, Response) else result.partial
     assert result.status is not None
     assert 200 <= result.status < 300
-    assert outcome.task_id.strip()
+    assert outcome.value.strip()
     assert id_is_in(body, outcome.task_id)
     endpoints.task_status(outcome.task_id)  # an accepted id can be asked for
 

@@ -26,7 +26,7 @@ from yarl import URL
 import mountsea_async
 from mountsea_async.config import ClientConfig, Timeouts
 from mountsea_async.errors import NotSentError
-from mountsea_async.wire import endpoints, transport
+from mountsea_async.wire import decode, endpoints, transport
 from mountsea_async.wire.endpoints import Request
 from mountsea_async.wire.protocol import (
     Accepted,
@@ -115,7 +115,7 @@ async def test_a_chunked_answer_is_put_together() -> None:
         await connection.write(b"0\r\n\r\n")
 
     async with RawServer(chunked) as server:
-        assert classify_submit(await attempt(server.url)) == Accepted("t-1")
+        assert classify_submit(await attempt(server.url), decode.task_id) == Accepted("t-1")
 
 
 async def test_an_answer_that_arrives_before_the_whole_request_was_read_is_still_the_answer() -> None:
@@ -200,7 +200,7 @@ def assert_unsent(result: Response | SendFailure, cause: Cause, *, permanent: bo
     error = transport_error(result)
     assert isinstance(error, NotSentError)
     assert error.permanent is permanent
-    assert isinstance(classify_submit(result), NotSent)
+    assert isinstance(classify_submit(result, decode.task_id), NotSent)
 
 
 async def test_a_refused_connection_proves_that_nothing_was_sent() -> None:
@@ -248,7 +248,7 @@ async def test_tls_to_a_plain_server_proves_that_nothing_was_sent() -> None:
     assert isinstance(result, SendFailure)
     assert result.cause in {Cause.TLS, Cause.CONNECT}
     assert result.proves_unsent
-    assert isinstance(classify_submit(result), NotSent)
+    assert isinstance(classify_submit(result, decode.task_id), NotSent)
     assert "not permitted" not in result.detail, "the number of an SSL error is none of the kernel's"
 
 
@@ -310,7 +310,7 @@ async def test_a_certificate_that_the_caller_trusts_is_accepted(certificate: Pat
     trusting = ssl.create_default_context(cafile=str(certificate))
     async with RawServer(created, tls=serving(certificate)) as server:
         result = await attempt(server.url, config=ClientConfig(ssl_context=trusting))
-    assert classify_submit(result) == Accepted("t-1")
+    assert classify_submit(result, decode.task_id) == Accepted("t-1")
 
 
 async def test_an_attempt_on_a_closed_session_is_refused_for_good_and_does_not_crash() -> None:
@@ -412,7 +412,7 @@ async def test_a_failure_after_a_byte_was_sent_leaves_the_outcome_of_a_paid_requ
     assert not result.proves_unsent
     assert ITEM.body is not None
     assert result.bytes_written == len(ITEM.body)
-    assert isinstance(classify_submit(result), Unknown)
+    assert isinstance(classify_submit(result, decode.task_id), Unknown)
 
 
 @pytest.mark.parametrize(("behaviour", "cause", "status"), AFTER_SENDING)
@@ -442,7 +442,7 @@ async def test_a_task_id_that_arrived_whole_before_the_connection_broke_is_not_l
             await asyncio.sleep(pause)
 
     async with RawServer(cut_short) as server:
-        assert classify_submit(await attempt(server.url)) == Accepted("t-1")
+        assert classify_submit(await attempt(server.url), decode.task_id) == Accepted("t-1")
 
 
 async def test_a_stale_connection_that_is_reset_on_reuse_leaves_the_outcome_unknown() -> None:
@@ -455,14 +455,14 @@ async def test_a_stale_connection_that_is_reset_on_reuse_leaves_the_outcome_unkn
         connection.reset()
 
     async with RawServer(stale, created) as server, opened(server.url) as carrier:
-        assert classify_submit(await carrier.send(ITEM)) == Accepted("t-1")
+        assert classify_submit(await carrier.send(ITEM), decode.task_id) == Accepted("t-1")
         asyncio.get_running_loop().call_later(0.5, reused.set)
         sending = asyncio.create_task(carrier.send(ITEM))
         result = await sending
     assert server.connections == 1
     assert isinstance(result, SendFailure)
     assert not result.proves_unsent
-    assert isinstance(classify_submit(result), Unknown)
+    assert isinstance(classify_submit(result, decode.task_id), Unknown)
 
 
 async def test_an_idle_connection_is_not_used_again_after_a_few_seconds() -> None:
@@ -525,7 +525,7 @@ async def test_an_answer_that_wants_another_protocol_gives_its_connection_back()
         opened(server.url, http=http) as carrier,
     ):
         assert await carrier.send(POLL) == Response(101, b"", None, None)
-        assert classify_submit(await carrier.send(ITEM)) == Accepted("t-1")
+        assert classify_submit(await carrier.send(ITEM), decode.task_id) == Accepted("t-1")
 
 
 async def test_a_session_status_may_be_longer() -> None:
@@ -538,7 +538,7 @@ async def test_a_session_status_may_be_longer() -> None:
 
 async def test_a_gzipped_answer_is_read_though_none_was_asked_for() -> None:
     async with RawServer(says(answer("201 Created", GZIPPED, "Content-Encoding: gzip"))) as server:
-        assert classify_submit(await attempt(server.url)) == Accepted("t-1")
+        assert classify_submit(await attempt(server.url), decode.task_id) == Accepted("t-1")
 
 
 @pytest.mark.parametrize(("request_", "seconds"), [(ITEM, 60), (POLL, 30), (PREPARE, 30)], ids=["paid", "poll", "free"])
@@ -573,7 +573,7 @@ async def test_a_redirect_is_not_followed_and_the_key_goes_nowhere_else(
     assert other.connections == 0
     assert isinstance(result, Response)
     assert result.status == status
-    assert isinstance(classify_submit(result), Unknown)
+    assert isinstance(classify_submit(result, decode.task_id), Unknown)
 
 
 # ----------------------------------------------------------------------------------------------------- cancel
@@ -669,7 +669,7 @@ async def test_a_connection_whose_request_was_cancelled_is_not_used_again() -> N
 
     async with RawServer(late, created) as server, opened(server.url) as carrier:
         await cancelled_flight(carrier, lambda: until(lambda: len(server.requests) == 1))
-        assert classify_submit(await carrier.send(ITEM)) == Accepted("t-1")
+        assert classify_submit(await carrier.send(ITEM), decode.task_id) == Accepted("t-1")
 
 
 # ------------------------------------------------------------------------------------------ borrowed sessions
@@ -684,7 +684,7 @@ async def test_a_borrowed_session_that_raises_for_status_is_classified_all_the_s
         result = await attempt(server.url, http=http)
         assert not http.closed
     assert isinstance(result, Response)
-    assert isinstance(classify_submit(result), Unknown)
+    assert isinstance(classify_submit(result, decode.task_id), Unknown)
 
 
 async def test_a_borrowed_sessions_middleware_neither_retries_nor_sees_the_key() -> None:
@@ -727,7 +727,7 @@ async def test_a_borrowed_sessions_base_url_is_not_where_our_requests_go() -> No
         RawServer(created) as ours,
         aiohttp.ClientSession(base_url=theirs.url) as http,
     ):
-        assert classify_submit(await attempt(ours.url, http=http)) == Accepted("t-1")
+        assert classify_submit(await attempt(ours.url, http=http), decode.task_id) == Accepted("t-1")
     assert (theirs.connections, ours.connections) == (0, 1)
 
 
@@ -746,7 +746,7 @@ async def test_a_borrowed_session_is_not_closed() -> None:
     async with RawServer(created) as server, aiohttp.ClientSession() as http:
         await attempt(server.url, http=http)
         assert not http.closed
-        assert classify_submit(await attempt(server.url, http=http)) == Accepted("t-1")
+        assert classify_submit(await attempt(server.url, http=http), decode.task_id) == Accepted("t-1")
 
 
 async def test_a_borrowed_sessions_short_timeout_does_not_cut_a_paid_request() -> None:
@@ -757,7 +757,7 @@ async def test_a_borrowed_sessions_short_timeout_does_not_cut_a_paid_request() -
 
     short = aiohttp.ClientTimeout(total=1, sock_read=1)
     async with RawServer(slow) as server, aiohttp.ClientSession(timeout=short) as http:
-        assert classify_submit(await attempt(server.url, http=http)) == Accepted("t-1")
+        assert classify_submit(await attempt(server.url, http=http), decode.task_id) == Accepted("t-1")
 
 
 @pytest.mark.parametrize(
@@ -919,7 +919,7 @@ async def test_a_request_that_took_too_long_leaves_its_task_as_it_was() -> None:
         assert task.cancelling() == 0
         assert isinstance(result, SendFailure)
         assert result.cause is Cause.TIMEOUT
-        assert classify_submit(await carrier.send(ITEM)) == Accepted("t-1")
+        assert classify_submit(await carrier.send(ITEM), decode.task_id) == Accepted("t-1")
 
 
 async def test_a_cancel_in_the_moment_of_the_timeout_is_a_cancel() -> None:

@@ -16,6 +16,7 @@ import attrs
 from ..config import ClientConfig
 from ..errors import InputError, JournalError, JournalMismatch
 from ..models import SessionAudio, UploadItem
+from ..wire import decode, endpoints
 from ..wire.caller import Caller
 from .batch import Batch, Item
 from .closing import watch
@@ -179,7 +180,7 @@ class Run:
         """The session's id, and the clips that it holds already."""
         session_id = self._plan.session_id
         if session_id is None:
-            return await self._caller.prepare_session(), ()
+            return await self._caller.ask(endpoints.prepare_session(), decode.session_id), ()
         task = await self._caller.task(session_id, audio_ids=ADOPTED_AT_MOST)
         if not isinstance(task.data, SessionAudio):
             raise InputError(f"session_id={session_id!r} is a task, but no upload session")

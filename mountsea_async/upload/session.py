@@ -25,7 +25,7 @@ from .lifecycle import ENDS
 from .report import BatchReport, ItemReport
 from .run import JournalSettings, Plan, Run
 from .settling import OnUnknown
-from .tasks import TaskHandle
+from .tasks import TaskHandle, data_of
 
 __all__ = ["UploadSession"]
 
@@ -208,7 +208,7 @@ class UploadSession:
         await self._until(item, lambda: item.task_id is not None or item.ended)
         if item.task_id is None:
             raise item.error or MountseaError(f"item {item.index} ended {item.state}")
-        return TaskHandle(item.task_id, self._get_caller, self._plan.config.poll, self._plan.rng)
+        return TaskHandle(item.task_id, self._get_caller, self._plan.config.poll, self._plan.rng, holds=data_of)
 
     async def upload(self, entry: str | UploadItem) -> Clip:
         """Uploads one URL and waits for its clip. A cancel takes it back if it was not sent yet; else it goes on.

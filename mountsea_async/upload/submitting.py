@@ -13,7 +13,7 @@ import attrs
 
 from ..config import ClientConfig
 from ..errors import JournalError, MountseaError, NoAccountError, NotSentError, UnknownOutcomeError
-from ..wire import endpoints, protocol
+from ..wire import decode, endpoints, protocol
 from ..wire.caller import Caller
 from ..wire.endpoints import Request
 from ..wire.pacing import Lane
@@ -113,7 +113,7 @@ class Submitter:
         while True:
             await self.gate.turn(item)
             try:
-                task_id = await self._caller.submit(submission, self._lane)
+                task_id = await self._caller.submit(submission, decode.task_id, self._lane)
             except _Held:
                 continue
             except _Stopped:

@@ -30,11 +30,21 @@ from ..wire.pacing import NO_LANE, Lane
 from .bounds import lone_delay
 from .inputs import check_deadline
 
-__all__ = ["Follower", "Sighting", "TaskHandle", "clip_of"]
+__all__ = ["Follower", "Sighting", "TaskHandle", "clip_of", "data_of", "raw_of"]
 
 Sighting: TypeAlias = Task | MountseaError
 _LOST_AFTER = 3
 """A task counts as lost only after this many 404s in a row, however long they took."""
+
+
+def data_of(task: Task) -> object:
+    """What a task holds, as far as it has a class: what an upload's success needs."""
+    return task.data
+
+
+def raw_of(task: Task) -> object:
+    """What a task holds, whatever it is."""
+    return task.raw
 
 
 class Watch(Protocol):
@@ -55,8 +65,8 @@ class Watch(Protocol):
 class Follower:
     """Asks for one task until it has ended. Knows no deadline: whoever runs it has one.
 
-    An answer that isn't the task says nothing about it, so asking goes on. A success without data is asked for
-    again for `PollPolicy.blank` seconds, then returned as it is.
+    An answer that isn't the task says nothing about it, so asking goes on. A success that doesn't hold what it should
+    is asked for again for `PollPolicy.blank` seconds, then returned as it is.
 
     Attributes:
         caller: The door to the service.
@@ -64,6 +74,7 @@ class Follower:
         policy: When to give up.
         watch: Says when to ask, and is told what each ask brought.
         key: What the task is to whoever watches.
+        holds: Whether a success holds what it should.
     """
 
     caller: Caller
@@ -71,6 +82,7 @@ class Follower:
     policy: PollPolicy
     watch: Watch
     key: int = 0
+    holds: Callable[[Task], object] = attrs.field(default=data_of, kw_only=True)
     _blank_since: float | None = None
     _lost_since: float = 0.0
     _lost: int = 0
@@ -106,7 +118,7 @@ class Follower:
         """Whether there is nothing more to be asked for."""
         if not task.ended:
             return False
-        if task.status == TaskStatus.SUCCESS and task.data is None:
+        if task.status == TaskStatus.SUCCESS and not self.holds(task):
             now = asyncio.get_running_loop().time()
             self._blank_since = now if self._blank_since is None else self._blank_since
             return now - self._blank_since >= self.policy.blank
@@ -155,8 +167,17 @@ class TaskHandle:
         task_id: The service's id of it.
     """
 
-    def __init__(self, task_id: str, caller: Callable[[], Caller], policy: PollPolicy, rng: random.Random) -> None:
+    def __init__(
+        self,
+        task_id: str,
+        caller: Callable[[], Caller],
+        policy: PollPolicy,
+        rng: random.Random,
+        *,
+        holds: Callable[[Task], object] = raw_of,
+    ) -> None:
         self.task_id = task_id
+        self._holds = holds
         self._caller = caller
         self._policy = policy
         self._rng = rng
@@ -200,7 +221,7 @@ class TaskHandle:
             ) from None
 
     async def _course(self, watch: _Alone) -> AsyncGenerator[Task, None]:
-        follower = Follower(self._caller(), self.task_id, self._policy, watch)
+        follower = Follower(self._caller(), self.task_id, self._policy, watch, holds=self._holds)
         over, told = False, None
         while not over:
             try:

@@ -106,17 +106,24 @@ class Caller:
         """Where the service is."""
         return self._transport.base_url
 
-    async def prepare_session(self) -> str:
-        """Opens a batch upload session. Repeating it is safe: a session costs nothing.
+    async def ask(self, request: Request, read: Reader[T]) -> T:
+        """Sends what costs nothing, until there is an answer or the tries are used up: repeating it is safe.
 
-        Returns:
-            The session's id.
+        Args:
+            request: What to send.
+            read: Reads the answer.
 
         Raises:
             APIError: The service refuses, or fails again and again.
             TransportError: No answer came, again and again.
         """
-        return await self._ask(endpoints.prepare_session(), decode.session_id)
+        try:  # as in `submit`: the machinery of retries is for those that need it
+            return await self._ask_once(request, read)
+        except MountseaError as error:
+            if retry.free_is_final(error):
+                raise
+            failed = [error]
+        return await self._free(failed, partial(self._ask_once, request, read))
 
     async def task(self, task_id: str, *, audio_ids: int = 0) -> Task:
         """One task, asked for until there is an answer or the tries are used up.
@@ -130,7 +137,7 @@ class Caller:
             TransportError: No answer came, again and again; `task_id` is set.
         """
         try:
-            task = await self._ask(endpoints.task_status(task_id, audio_ids=audio_ids), decode.task(task_id))
+            task = await self.ask(endpoints.task_status(task_id, audio_ids=audio_ids), decode.task(task_id))
         except MountseaError as error:
             raise error.about(task_id) from None
         self._note_status(task.status)
@@ -146,15 +153,13 @@ class Caller:
         self._note_status(task.status)
         return task
 
-    async def submit(self, submission: Submission, lane: Lane = NO_LANE) -> str:
+    async def submit(self, submission: Submission, read: Reader[T], lane: Lane = NO_LANE) -> T:
         """Sends a paid request; again only if every attempt before provably cost nothing.
 
         Args:
             submission: Says what to send; told before and after each attempt.
+            read: Reads the answer: the id of the task that the service made of it, mostly.
             lane: A bound of its owner's own, held for each attempt, around the pace's permit.
-
-        Returns:
-            The id of the task that the service made of it.
 
         Raises:
             UnknownOutcomeError: It may or may not have been processed.
@@ -163,17 +168,17 @@ class Caller:
         """
         # Tried once without the machinery of retries: thousands may be waiting here, and most need one attempt.
         try:
-            task_id = await self._submit_once(submission, lane)
+            answer = await self._submit_once(submission, read, lane)
         except MountseaError as error:
             if retry.paid_is_final(error):
                 raise
             failed = [error]
         else:
             self._submits.give(1)
-            return task_id
-        task_id = await self._paid(failed, partial(self._submit_once, submission, lane))
+            return answer
+        answer = await self._paid(failed, partial(self._submit_once, submission, read, lane))
         self._submits.give(retry.TRANSIENT)
-        return task_id
+        return answer
 
     def _note_status(self, status: str) -> None:
         """Says once that the service has a new word; the cap keeps a babbling server from filling memory."""
@@ -183,15 +188,6 @@ class Caller:
 
     def _log_retry(self, wait: float) -> None:
         logger.info("request.retry", extra={"wait": wait})
-
-    async def _ask(self, request: Request, read: Reader[T]) -> T:
-        try:  # as in `submit`: the machinery of retries is for those that need it
-            return await self._ask_once(request, read)
-        except MountseaError as error:
-            if retry.free_is_final(error):
-                raise
-            failed = [error]
-        return await self._free(failed, partial(self._ask_once, request, read))
 
     async def _ask_once(self, request: Request, read: Reader[T]) -> T:
         since: float | None = None
@@ -207,7 +203,7 @@ class Caller:
             self._asks.give(retry.TRANSIENT)
             return answer
 
-    async def _submit_once(self, submission: Submission, lane: Lane) -> str:
+    async def _submit_once(self, submission: Submission, read: Reader[T], lane: Lane) -> T:
         since: float | None = None
         async with lane:
             while True:
@@ -218,9 +214,9 @@ class Caller:
                 refusal = self._refusal(result, sent_at)
                 if refusal is not None:
                     since = self._bear(refusal, since)
-                outcome = protocol.classify_submit(result, self._transport.secrets, self._loads)
+                outcome = protocol.classify_submit(result, read, self._transport.secrets, self._loads)
                 if isinstance(outcome, Accepted):
-                    return outcome.task_id
+                    return outcome.value
                 if refusal is not None or not retry.paid_is_final(outcome.error):
                     submission.not_accepted(outcome.error)
                 if refusal is None:

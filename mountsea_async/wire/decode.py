@@ -199,11 +199,12 @@ def _task(fields: dict[str, Any], asked: str, secrets: tuple[str, ...]) -> Task:
         raise Malformed("it is about another task")
     status = status.strip().lower()
     if status not in ENDED:
-        return Task(asked, status)
+        return Task(asked, status, raw=_raw(fields)) if status == TaskStatus.AWAITING else Task(asked, status)
     return Task(
         asked,
         status,
         data=_data(fields, status),
+        raw=_raw(fields),
         created_at=_instant(fields.get("createdAt")),
         finished_at=_instant(fields.get("finishAt")),
         fail_code=_fail_code(fields.get("failCode"), secrets),
@@ -211,11 +212,16 @@ def _task(fields: dict[str, Any], asked: str, secrets: tuple[str, ...]) -> Task:
     )
 
 
+def _raw(fields: dict[str, Any]) -> Any:
+    """What a task holds, under either of its names; None where it holds nothing."""
+    return next((held for held in (fields.get("data"), fields.get("result")) if held not in (None, "", [], {})), None)
+
+
 def _is_result(value: Any) -> bool:
     # No id, no clip: "success with empty data" is a state that the poller knows how to wait out.
     if isinstance(value, dict):
         return "audioIds" in value or value.get("id") not in (None, "")
-    return isinstance(value, list) and bool(value)
+    return isinstance(value, list) and any(isinstance(entry, dict) and "id" in entry for entry in value)
 
 
 def _data(fields: dict[str, Any], status: str) -> Clip | SessionAudio | tuple[Clip, ...] | None:

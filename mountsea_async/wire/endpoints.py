@@ -28,6 +28,7 @@ class Request:
         body: JSON bytes; None sends none.
         paid: Sending it twice may cost twice.
         max_bytes: The longest answer that is read.
+        balance: It is for the host that tells the balance, which has a header of its own for the key.
     """
 
     method: str
@@ -35,6 +36,7 @@ class Request:
     body: bytes | None = attrs.field(default=None, repr=False)
     paid: bool = False
     max_bytes: int = MIB
+    balance: bool = False
 
 
 def prepare_session() -> Request:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from contextlib import suppress
 from enum import StrEnum
-from typing import Final, TypeAlias
+from typing import Final, Generic, TypeAlias
 
 import attrs
 
@@ -207,10 +207,10 @@ def _unreadable(response: Response, fault: Malformed, secrets: tuple[str, ...]) 
 
 
 @attrs.frozen
-class Accepted:
-    """A 2xx answer with a well-formed task id."""
+class Accepted(Generic[decode.T]):
+    """A 2xx answer that holds what the endpoint answers with: a well-formed task id, mostly."""
 
-    task_id: str
+    value: decode.T
 
 
 @attrs.frozen
@@ -234,24 +234,28 @@ class Unknown:
     error: UnknownOutcomeError
 
 
-SubmitOutcome: TypeAlias = Accepted | Rejected | NotSent | Unknown
+SubmitOutcome: TypeAlias = Accepted[decode.T] | Rejected | NotSent | Unknown
 
 
 def classify_submit(
-    result: Response | SendFailure, secrets: tuple[str, ...] = (), loads: decode.Loads | None = None
-) -> SubmitOutcome:
+    result: Response | SendFailure,
+    read: decode.Reader[decode.T],
+    secrets: tuple[str, ...] = (),
+    loads: decode.Loads | None = None,
+) -> SubmitOutcome[decode.T]:
     """The outcome class of a paid request, from what came back and from nothing else.
 
     Args:
         result: A whole answer, or a failure with its proofs.
+        read: Reads the body of a 2xx answer.
         secrets: Strings that must not show up in an error.
         loads: A faster parser than `json`'s own.
     """
     if isinstance(result, SendFailure):
-        return _classify_failure(result)
+        return _classify_failure(result, read)
     if 200 <= result.status < 300:
         try:
-            return Accepted(decode.task_id(result.body, secrets, loads))
+            return Accepted(read(result.body, secrets, loads))
         except Malformed as fault:
             return _unknown(_unreadable(result, fault, secrets))
     error = error_from(result, secrets)
@@ -260,13 +264,13 @@ def classify_submit(
     return _unknown(error)
 
 
-def _classify_failure(failure: SendFailure) -> SubmitOutcome:
+def _classify_failure(failure: SendFailure, read: decode.Reader[decode.T]) -> SubmitOutcome[decode.T]:
     error = transport_error(failure)
     if isinstance(error, NotSentError):
         return NotSent(error)
     if failure.status is not None and 200 <= failure.status < 300:
         with suppress(Malformed):  # cut short, but a task id that arrived whole is as good as any
-            return Accepted(decode.task_id(failure.partial))
+            return Accepted(read(failure.partial))
     return _unknown(error)
 
 

@@ -50,7 +50,7 @@ class Flight:
 
 
 class Transport:
-    """Sends requests to one base URL with one key, over its own connections or a borrowed session's."""
+    """Sends requests to one service with one key, over its own connections or a borrowed session's."""
 
     def __init__(
         self,
@@ -59,8 +59,11 @@ class Transport:
         config: ClientConfig,
         limit: int,
         http: aiohttp.ClientSession | None,
+        *,
+        balance_url: str | None = None,
     ) -> None:
         self.base_url = base_url.rstrip("/")
+        self._balance_url = (balance_url or base_url).rstrip("/")
         self._config = config
         self._limit = limit
         self._borrowed = http
@@ -76,6 +79,8 @@ class Transport:
                 hdrs.USER_AGENT: user_agent + f"Python/{platform.python_version()}",
             }
         )
+        self._headers_of_balance = CIMultiDict({**self._headers, "X-API-Key": api_key})
+        del self._headers_of_balance[hdrs.AUTHORIZATION]
         self._headers_with_body = CIMultiDict({**self._headers, hdrs.CONTENT_TYPE: "application/json"})
         # The whole attempt is timed by `Alarm`.
         self._timeout = aiohttp.ClientTimeout(total=None, sock_connect=config.timeouts.connect)
@@ -133,13 +138,14 @@ class Transport:
         response: aiohttp.ClientResponse | None = None
         parts: list[bytes] = []
         size = 0
+        url, headers = self._addressed(request)
         wait = alarm.begin(self._paid_seconds if paid else self._seconds)
         try:
             response = await http.request(
                 request.method,
-                self._url(request.target),
+                url,
                 data=body,
-                headers=self._headers if body is None else self._headers_with_body,
+                headers=headers,
                 timeout=self._timeout,
                 allow_redirects=False,
                 raise_for_status=False,
@@ -169,10 +175,15 @@ class Transport:
             if size > request.max_bytes:
                 detail = f"more than {request.max_bytes} bytes"
                 return _failure(Cause.TOO_LARGE, detail, flight, tracker, response.status)
-            headers = response.headers
-            return Response(response.status, b"".join(parts), headers.get(hdrs.RETRY_AFTER), headers.get(hdrs.DATE))
+            told = response.headers
+            return Response(response.status, b"".join(parts), told.get(hdrs.RETRY_AFTER), told.get(hdrs.DATE))
         # A new one, out here: aiohttp's frames hold the headers, and tools that show a traceback's variables exist.
         raise cancelled
+
+    def _addressed(self, request: Request) -> tuple[URL, CIMultiDict[str]]:
+        if request.balance:
+            return URL(self._balance_url + request.target, encoded=True), self._headers_of_balance
+        return self._url(request.target), self._headers if request.body is None else self._headers_with_body
 
     def _joined(self, target: str) -> URL:
         return URL(self.base_url + target, encoded=True)

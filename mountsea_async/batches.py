@@ -1,0 +1,218 @@
+"""Many uploads to one account: the batch in one call, and sessions for those who add URLs as they come."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+from .config import MAX_IN_FLIGHT
+from .connection import Connection
+from .errors import ConfigurationError
+from .upload.events import Event
+from .upload.inputs import Urls, check_concurrency, check_journal
+from .upload.report import BatchReport
+from .upload.run import JournalSettings
+from .upload.session import UploadSession
+from .upload.settling import OnUnknown
+from .wire.transport import pool_limit
+
+__all__ = ["Batches"]
+
+
+class Batches(Connection):
+    """The calls of a client that upload many files to one account."""
+
+    async def upload_batch(
+        self,
+        urls: Urls,
+        *,
+        concurrency: int = 32,
+        deadline: float | None = None,
+        on_event: Callable[[Event], object] | None = None,
+        session_id: str | None = None,
+        keep_duplicates: bool = False,
+        allow_private: bool = False,
+        on_unknown: OnUnknown = "hold",
+        journal: str | os.PathLike[str] | None = None,
+        retry_failed: bool = False,
+        accept_new_key: bool = False,
+    ) -> BatchReport:
+        """Uploads URLs to one account, in parallel, and waits for all of them. The whole job in one call.
+
+        Nothing is ever paid for twice by itself: a request whose outcome isn't known is not repeated, its item ends
+        `unknown`. What becomes of single items is data, in the report; see `BatchReport.raise_for_failures()`.
+
+        Follows docs.mountsea.ai/api-reference/suno/uploadSession.
+
+        Args:
+            urls: Strings or `UploadItem`s, from any iterable or async iterable; read to its end before anything is
+                sent. Public http or https URLs that the service can download from.
+            concurrency: Requests in flight at once, submits and polls together (1 to 100). A sixteenth of them,
+                at least one, is kept for polls; with 1, a submit and a poll may be in flight.
+            deadline: Seconds from now. Then nothing more is submitted or asked; None: until all have ended, or
+                nothing has shown a sign of life for `PollPolicy.stall`.
+            on_event: A plain function, called with each event in the event loop; must not block. What it raises is
+                logged.
+            session_id: Upload to an existing session instead of preparing one.
+            keep_duplicates: Upload a URL as often as it stands in `urls`, instead of once.
+            allow_private: Let loopback and private addresses pass, for tests.
+            on_unknown: What to do after a request whose outcome isn't known; it is never sent again by itself. "hold":
+                submits pause until it is settled, 300 s at most, then go one at a time until eight in a row were
+                accepted, so that clips which appear in the session's list can be told apart. "continue": go on at
+                full speed. "resubmit": as "hold", and what has stayed absent for the settle time
+                (`ClientConfig.settle`) is sent again, which may pay for it twice; the report counts that in
+                `resubmits`.
+            journal: The path of a file in which everything is written down before it is relied on. Called again with
+                the same path and the same URLs, the batch goes on where it stopped, whatever ended the first run. It
+                holds the URLs with their queries, so only its owner can read it. None keeps the batch in memory.
+            retry_failed: Where the journal holds items that have failed in an earlier run, send them again.
+            accept_new_key: Let another key, or another base URL, go on with the journal.
+
+        Returns:
+            The report, one item for each entry, in input order.
+
+        Raises:
+            UsageError: The input, a setting or the client's state is at fault; nothing was sent.
+            JournalBusy: Another process, or another batch of this one, works on the journal; nothing was sent.
+            JournalMismatch: The journal belongs to other inputs or another key, or is none; nothing was sent.
+            JournalError: The journal can't be read or made; nothing was sent. If it fails later, submitting stops and
+                the report's `journal_error` says why.
+            AuthenticationError: The key was refused for the session; nothing was paid.
+            InsufficientCreditsError: No credits for the session; nothing was paid.
+            APIError: The service would not prepare a session; nothing was paid.
+            TransportError: The service could not be reached; nothing was paid.
+            NotSubmittedError: The deadline passed before there was a session; nothing was paid.
+        """
+        session = self.upload_session(
+            session_id=session_id,
+            concurrency=concurrency,
+            deadline=deadline,
+            on_event=on_event,
+            keep_duplicates=keep_duplicates,
+            allow_private=allow_private,
+            on_unknown=on_unknown,
+            journal=journal,
+            retry_failed=retry_failed,
+            accept_new_key=accept_new_key,
+        )
+        self._open_caller()
+        # An iterator lets go of the entries once they were read: with thousands of them that counts.
+        entries = iter(await session.read_first(urls))
+        async with session:
+            await session.run(entries)
+        return session.report
+
+    async def resume_batch(
+        self,
+        journal: str | os.PathLike[str],
+        *,
+        concurrency: int = 32,
+        deadline: float | None = None,
+        on_event: Callable[[Event], object] | None = None,
+        on_unknown: OnUnknown = "hold",
+        retry_failed: bool = False,
+        accept_new_key: bool = False,
+    ) -> BatchReport:
+        """Goes on with a batch where its journal says that it stopped; the inputs come from the journal.
+
+        What has ended well isn't asked for again, what was accepted is followed to its end, what was never sent is
+        sent; a request whose answer nobody has seen is not repeated.
+
+        Follows docs.mountsea.ai/api-reference/suno/uploadSession.
+
+        Args:
+            journal: The path that `upload_batch` or `upload_session` was given.
+            concurrency: As in `upload_batch`, and so are the rest.
+            deadline: Seconds from now.
+            on_event: Called with each event from now on.
+            on_unknown: What to do after a request whose outcome isn't known.
+            retry_failed: Send items that have failed again.
+            accept_new_key: Let another key go on with the journal.
+
+        Raises:
+            JournalBusy: Somebody else works on it.
+            JournalMismatch: It belongs to another key or another service, or is no journal.
+            JournalError: It doesn't exist, can't be read or can't be written, or holds nothing to upload.
+            APIError: The service refuses the session.
+            TransportError: The service could not be reached.
+        """
+        session = self.upload_session(
+            concurrency=concurrency,
+            deadline=deadline,
+            on_event=on_event,
+            on_unknown=on_unknown,
+            journal=journal,
+            retry_failed=retry_failed,
+            accept_new_key=accept_new_key,
+        )
+        self._open_caller()
+        await session.read_first(None)
+        async with session:
+            await session.run()
+        return session.report
+
+    def upload_session(
+        self,
+        session_id: str | None = None,
+        *,
+        concurrency: int = 32,
+        deadline: float | None = None,
+        on_event: Callable[[Event], object] | None = None,
+        keep_duplicates: bool = False,
+        allow_private: bool = False,
+        on_unknown: OnUnknown = "hold",
+        journal: str | os.PathLike[str] | None = None,
+        retry_failed: bool = False,
+        accept_new_key: bool = False,
+    ) -> UploadSession:
+        """A batch upload session to be entered with `async with`, for those who add URLs as they come.
+
+        Follows docs.mountsea.ai/api-reference/suno/uploadSession and .../uploadSessionItem.
+
+        Args:
+            session_id: An existing session to adopt. None prepares a new one.
+            concurrency: As in `upload_batch`, and so are the rest.
+            deadline: Seconds from entering the session.
+            on_event: Called with each event.
+            keep_duplicates: Upload a URL as often as it is handed in.
+            allow_private: Let loopback and private addresses pass, for tests.
+            on_unknown: As in `upload_batch`.
+            journal: As in `upload_batch`, but the URLs may be any: entering the session goes on with what the journal
+                holds, and a URL of it that is handed in again shares its earlier upload.
+            retry_failed: As in `upload_batch`.
+            accept_new_key: As in `upload_batch`.
+
+        Raises:
+            ConfigurationError: A setting is out of its range.
+            ClientStateError: The client isn't open.
+        """
+        limit = MAX_IN_FLIGHT if self._http is None else pool_limit(self._http)
+        if isinstance(concurrency, int) and concurrency > limit < MAX_IN_FLIGHT:
+            raise ConfigurationError(
+                f"concurrency={concurrency}: the borrowed session's pool holds {limit:.0f} connections; raise the "
+                "limit of its connector, or lower the concurrency"
+            )
+        return UploadSession(
+            self._open_caller,
+            self._config,
+            rng=self._rng,
+            concurrency=check_concurrency(concurrency, MAX_IN_FLIGHT),
+            session_id=session_id,
+            deadline=deadline,
+            on_event=on_event,
+            keep_duplicates=keep_duplicates,
+            allow_private=allow_private,
+            on_unknown=on_unknown,
+            journal=_journal_settings(journal, retry_failed=retry_failed, accept_new_key=accept_new_key),
+        )
+
+
+def _journal_settings(
+    journal: str | os.PathLike[str] | None, *, retry_failed: bool, accept_new_key: bool
+) -> JournalSettings | None:
+    if journal is not None:
+        return JournalSettings(path=check_journal(journal), retry_failed=retry_failed, accept_new_key=accept_new_key)
+    for name, wanted in (("retry_failed", retry_failed), ("accept_new_key", accept_new_key)):
+        if wanted:
+            raise ConfigurationError(f"{name}=True speaks of an earlier run: give its journal=, or leave it out")
+    return None
