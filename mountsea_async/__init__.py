@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from .errors import JournalError as JournalError
     from .errors import JournalMismatch as JournalMismatch
     from .errors import MissingClipError as MissingClipError
+    from .errors import MissingModelError as MissingModelError
     from .errors import MountseaError as MountseaError
     from .errors import NoAccountError as NoAccountError
     from .errors import NoAnswerError as NoAnswerError
@@ -59,6 +60,7 @@ if TYPE_CHECKING:
     from .models import Task as Task
     from .models import TaskStatus as TaskStatus
     from .models import UploadItem as UploadItem
+    from .upload.custom import CustomModelSession as CustomModelSession
     from .upload.events import ClipsListed as ClipsListed
     from .upload.events import Event as Event
     from .upload.events import ItemChanged as ItemChanged
@@ -68,11 +70,15 @@ if TYPE_CHECKING:
     from .upload.events import Reconciled as Reconciled
     from .upload.events import SessionClosed as SessionClosed
     from .upload.events import SessionOpened as SessionOpened
+    from .upload.events import SessionPlanned as SessionPlanned
     from .upload.events import SubmitsStopped as SubmitsStopped
+    from .upload.events import TrainingChanged as TrainingChanged
     from .upload.inputs import DuplicateURLWarning as DuplicateURLWarning
     from .upload.lifecycle import ItemState as ItemState
     from .upload.lifecycle import Trigger as Trigger
     from .upload.past import read_journal as read_journal
+    from .upload.preflight import PreflightItem as PreflightItem
+    from .upload.preflight import PreflightReport as PreflightReport
     from .upload.reconcile import Reconciliation as Reconciliation
     from .upload.report import BatchFailed as BatchFailed
     from .upload.report import BatchReport as BatchReport
@@ -80,6 +86,8 @@ if TYPE_CHECKING:
     from .upload.report import Stats as Stats
     from .upload.session import UploadSession as UploadSession
     from .upload.tasks import TaskHandle as TaskHandle
+    from .upload.training import CustomModel as CustomModel
+    from .upload.training import TrainingReport as TrainingReport
     from .wire.pacing import Pace as Pace
 
 _HOMES = {
@@ -101,6 +109,7 @@ _HOMES = {
         "JournalError",
         "JournalMismatch",
         "MissingClipError",
+        "MissingModelError",
         "MountseaError",
         "NoAccountError",
         "NoAnswerError",
@@ -131,15 +140,20 @@ _HOMES = {
         "Reconciled",
         "SessionClosed",
         "SessionOpened",
+        "SessionPlanned",
         "SubmitsStopped",
+        "TrainingChanged",
     ),
     "upload.past": ("read_journal",),
     "upload.lifecycle": ("ItemState", "Trigger"),
+    "upload.preflight": ("PreflightItem", "PreflightReport"),
     "upload.reconcile": ("Reconciliation",),
     "upload.report": ("BatchFailed", "BatchReport", "ItemReport", "Stats"),
     "upload.inputs": ("DuplicateURLWarning",),
+    "upload.custom": ("CustomModelSession",),
     "upload.session": ("UploadSession",),
     "upload.tasks": ("TaskHandle",),
+    "upload.training": ("CustomModel", "TrainingReport"),
     "wire.pacing": ("Pace",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 
 from .config import MAX_IN_FLIGHT
 from .connection import Connection
-from .errors import ConfigurationError
+from .errors import ConfigurationError, MountseaError
+from .upload.budget import check_budget
+from .upload.custom import CustomModelSession
 from .upload.events import Event
-from .upload.inputs import Urls, check_concurrency, check_journal
+from .upload.fields import check_concurrency
+from .upload.inputs import Urls, check_journal
 from .upload.report import BatchReport
 from .upload.run import JournalSettings
 from .upload.session import UploadSession
 from .upload.settling import OnUnknown
 from .wire.transport import pool_limit
 
-__all__ = ["Batches"]
+__all__ = ["Batches", "journal_settings"]
 
 
 class Batches(Connection):
@@ -36,6 +40,8 @@ class Batches(Connection):
         journal: str | os.PathLike[str] | None = None,
         retry_failed: bool = False,
         accept_new_key: bool = False,
+        max_credits: float | None = None,
+        price_per_item: float | None = None,
     ) -> BatchReport:
         """Uploads URLs to one account, in parallel, and waits for all of them. The whole job in one call.
 
@@ -67,6 +73,10 @@ class Batches(Connection):
                 holds the URLs with their queries, so only its owner can read it. None keeps the batch in memory.
             retry_failed: Where the journal holds items that have failed in an earlier run, send them again.
             accept_new_key: Let another key, or another base URL, go on with the journal.
+            max_credits: Credits that the batch may cost, all runs of its journal together. A batch that would cost
+                more is refused before anything is paid; while it runs no request is begun that would exceed it, and
+                what is left is `not_submitted` with the reason `budget`. `await client.credits()` is what there is.
+            price_per_item: Credits that an upload costs; the service tells no prices, so it goes with `max_credits`.
 
         Returns:
             The report, one item for each entry, in input order.
@@ -94,6 +104,8 @@ class Batches(Connection):
             journal=journal,
             retry_failed=retry_failed,
             accept_new_key=accept_new_key,
+            max_credits=max_credits,
+            price_per_item=price_per_item,
         )
         self._open_caller()
         # An iterator lets go of the entries once they were read: with thousands of them that counts.
@@ -116,9 +128,10 @@ class Batches(Connection):
         """Goes on with a batch where its journal says that it stopped; the inputs come from the journal.
 
         What has ended well isn't asked for again, what was accepted is followed to its end, what was never sent is
-        sent; a request whose answer nobody has seen is not repeated.
+        sent; a request whose answer nobody has seen is not repeated. The journal of a `train_model` goes on to its
+        model, and `report.training` says what became of it.
 
-        Follows docs.mountsea.ai/api-reference/suno/uploadSession.
+        Follows docs.mountsea.ai/api-reference/suno/uploadSession and .../customModel.
 
         Args:
             journal: The path that `upload_batch` or `upload_session` was given.
@@ -136,12 +149,12 @@ class Batches(Connection):
             APIError: The service refuses the session.
             TransportError: The service could not be reached.
         """
-        session = self.upload_session(
+        session = self.resume_session(
+            journal,
             concurrency=concurrency,
             deadline=deadline,
             on_event=on_event,
             on_unknown=on_unknown,
-            journal=journal,
             retry_failed=retry_failed,
             accept_new_key=accept_new_key,
         )
@@ -149,7 +162,46 @@ class Batches(Connection):
         await session.read_first(None)
         async with session:
             await session.run()
+            with suppress(MountseaError):  # the report has it
+                await session.finish_training()
         return session.report
+
+    def resume_session(
+        self,
+        journal: str | os.PathLike[str],
+        *,
+        concurrency: int = 32,
+        deadline: float | None = None,
+        on_event: Callable[[Event], object] | None = None,
+        on_unknown: OnUnknown = "hold",
+        retry_failed: bool = False,
+        accept_new_key: bool = False,
+    ) -> CustomModelSession:
+        """The session that `resume_batch` runs, whatever kind its journal is of, to be entered with `async with`.
+
+        Args:
+            journal: As in `resume_batch`, and so are the rest.
+            concurrency: Requests in flight at once.
+            deadline: Seconds from entering the session.
+            on_event: Called with each event from now on.
+            on_unknown: What to do after a request whose outcome isn't known.
+            retry_failed: Send items that have failed again.
+            accept_new_key: Let another key go on with the journal.
+
+        Returns:
+            A session that can do what either kind can; its `train` is for a custom model's journal only.
+        """
+        return CustomModelSession(
+            self._open_caller,
+            self._config,
+            rng=self._rng,
+            concurrency=self._checked_concurrency(concurrency),
+            deadline=deadline,
+            on_event=on_event,
+            on_unknown=on_unknown,
+            journal=journal_settings(journal, retry_failed=retry_failed, accept_new_key=accept_new_key),
+            kind=None,
+        )
 
     def upload_session(
         self,
@@ -164,6 +216,8 @@ class Batches(Connection):
         journal: str | os.PathLike[str] | None = None,
         retry_failed: bool = False,
         accept_new_key: bool = False,
+        max_credits: float | None = None,
+        price_per_item: float | None = None,
     ) -> UploadSession:
         """A batch upload session to be entered with `async with`, for those who add URLs as they come.
 
@@ -181,35 +235,46 @@ class Batches(Connection):
                 holds, and a URL of it that is handed in again shares its earlier upload.
             retry_failed: As in `upload_batch`.
             accept_new_key: As in `upload_batch`.
+            max_credits: As in `upload_batch`.
+            price_per_item: As in `upload_batch`.
 
         Raises:
             ConfigurationError: A setting is out of its range.
             ClientStateError: The client isn't open.
         """
-        limit = MAX_IN_FLIGHT if self._http is None else pool_limit(self._http)
-        if isinstance(concurrency, int) and concurrency > limit < MAX_IN_FLIGHT:
-            raise ConfigurationError(
-                f"concurrency={concurrency}: the borrowed session's pool holds {limit:.0f} connections; raise the "
-                "limit of its connector, or lower the concurrency"
-            )
         return UploadSession(
             self._open_caller,
             self._config,
             rng=self._rng,
-            concurrency=check_concurrency(concurrency, MAX_IN_FLIGHT),
+            concurrency=self._checked_concurrency(concurrency),
             session_id=session_id,
             deadline=deadline,
             on_event=on_event,
             keep_duplicates=keep_duplicates,
             allow_private=allow_private,
             on_unknown=on_unknown,
-            journal=_journal_settings(journal, retry_failed=retry_failed, accept_new_key=accept_new_key),
+            journal=journal_settings(journal, retry_failed=retry_failed, accept_new_key=accept_new_key),
+            budget=check_budget(max_credits, price_per_item),
         )
 
+    def _checked_concurrency(self, concurrency: int) -> int:
+        limit = MAX_IN_FLIGHT if self._http is None else pool_limit(self._http)
+        if isinstance(concurrency, int) and concurrency > limit < MAX_IN_FLIGHT:
+            raise ConfigurationError(
+                f"concurrency={concurrency}: the borrowed session's pool holds {limit:.0f} connections; raise the "
+                "limit of its connector, or lower the concurrency"
+            )
+        return check_concurrency(concurrency, MAX_IN_FLIGHT)
 
-def _journal_settings(
+
+def journal_settings(
     journal: str | os.PathLike[str] | None, *, retry_failed: bool, accept_new_key: bool
 ) -> JournalSettings | None:
+    """How a session keeps its journal; None where it keeps none.
+
+    Raises:
+        ConfigurationError: A setting speaks of an earlier run, but there is no journal of one.
+    """
     if journal is not None:
         return JournalSettings(path=check_journal(journal), retry_failed=retry_failed, accept_new_key=accept_new_key)
     for name, wanted in (("retry_failed", retry_failed), ("accept_new_key", accept_new_key)):

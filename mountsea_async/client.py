@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from .batches import Batches
+from .custom_models import CustomModels
 from .models import Clip
 from .songs import Songs
-from .upload.inputs import check_entries, check_path, encode_payload
+from .upload.fields import check_path, encode_payload
+from .upload.inputs import check_entries
 from .upload.tasks import TaskHandle, clip_of, data_of
 from .wire import endpoints
 
 __all__ = ["MountseaClient"]
 
 
-class MountseaClient(Batches, Songs):
+class MountseaClient(CustomModels, Songs):
     """A client of Mountsea's Suno upload service.
 
     Use it as `async with MountseaClient() as client`. It may be constructed anywhere; it is used in the event loop

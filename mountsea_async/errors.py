@@ -25,6 +25,7 @@ Only exception classes live here: no logic, no import of any other room.
     │   ├── TaskFailedError             the service ended it with `failed`
     │   │   └── TaskTimedOutError       the service ended it with `timeout`
     │   ├── MissingClipError            `success`, but without a clip
+    │   ├── MissingModelError           `success`, but without the id of the model
     │   ├── TaskLostError               the service no longer knows its id
     │   └── TaskPendingError            still pending when we stopped asking
     │       ├── DeadlineError           the caller's deadline passed
@@ -291,6 +292,10 @@ class TaskTimedOutError(TaskFailedError):
 
 class MissingClipError(TaskError):
     """The task ended with `success`, but never said which clip came of it."""
+
+
+class MissingModelError(TaskError):
+    """The training's task ended with `success`, but never told the id of the model."""
 
 
 class TaskLostError(TaskError):

@@ -295,6 +295,11 @@ def test_importing_the_package_alone_is_cheap() -> None:
     ("fields", "named"),
     [
         ({"durations": 3}, "durations"),
+        ({"training": 3}, "training"),
+        ({"generation": None}, "generation"),
+        ({"phrase_seconds": -1}, "phrase_seconds"),
+        ({"train_price": 0.5}, "train_price"),
+        ({"generate_price": -1}, "generate_price"),
         ({"parallel": 0}, "parallel"),
         ({"parallel": True}, "parallel"),
         ({"latency": -0.1}, "latency"),

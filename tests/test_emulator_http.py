@@ -73,6 +73,39 @@ class Caller:
     async def audio_ids(self, session_id: str) -> list[str]:
         return list((await self.task(session_id))["data"]["audioIds"])
 
+    async def post(self, path: str, /, **body: object) -> Answered:
+        return await self.ask("POST", f"/suno/v2/{path}", json=body)
+
+    async def made(self, path: str, /, **body: object) -> Any:
+        """Post what must be accepted; return the answer."""
+        answered = await self.post(path, **body)
+        assert answered.status == 201, answered
+        return answered.json
+
+    async def clips(self, count: int) -> list[str]:
+        """Upload to a session of its own, where uploads take no time."""
+        session_id = await self.prepare()
+        for number in range(count):
+            await self.submit(session_id, f"{URL}?{number}")
+        return await self.audio_ids(session_id)
+
+    async def single_clip(self, url: str = URL) -> str:
+        """Upload to whichever account, where uploads take no time."""
+        return str((await self.task((await self.upload(url)).json["taskId"]))["data"]["id"])
+
+    async def prepare_model(self) -> str:
+        answered = await self.ask("POST", "/suno/v2/customModel/prepare")
+        assert answered.status == 201
+        return str(answered.json["sessionId"])
+
+    async def model_clips(self, session_id: str, count: int = 6) -> list[str]:
+        """Upload to a custom model's session, where uploads take no time."""
+        made = [
+            await self.made("customModel/upload", sessionId=session_id, audioUrl=f"{URL}?model{number}")
+            for number in range(count)
+        ]
+        return [(await self.task(answer["taskId"]))["data"]["id"] for answer in made]
+
 
 @asynccontextmanager
 async def emulated(behaviour: Behaviour | None = None, **options: Any) -> AsyncIterator[tuple[Emulator, Caller]]:

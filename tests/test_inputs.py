@@ -15,11 +15,10 @@ from hypothesis import strategies as st
 
 from mountsea_async.errors import ConfigurationError, InputError, UsageError
 from mountsea_async.models import UploadItem
+from mountsea_async.upload.fields import check_concurrency, check_deadline
 from mountsea_async.upload.inputs import (
     DuplicateURLWarning,
     check_audio_url,
-    check_concurrency,
-    check_deadline,
     check_entries,
     collect,
     warn_of_duplicates,

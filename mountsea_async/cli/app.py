@@ -13,25 +13,32 @@ from cyclopts import App, Parameter
 from .. import __version__
 from .flags import (
     AcceptNewKey,
+    AllowPrivate,
     BaseUrl,
     Concurrency,
     Deadline,
     Form,
+    JournalFile,
+    MaxCredits,
+    NoJournal,
     OnUnknown,
     Output,
+    Preflight,
+    PricePerItem,
     Quiet,
     Results,
     RetryFailed,
     Share,
 )
 
-__all__ = ["STDIN", "app"]
+__all__ = ["STDIN", "app", "as_typed", "where"]
 
 _EPILOGUE = """\
 **Environment**
 
 - `MOUNTSEA_API_KEY`: the key; there is no flag for it, since others can read a command line
 - `MOUNTSEA_BASE_URL`: where the service is, if not https://api.mountsea.ai
+- `MOUNTSEA_BALANCE_URL`: where the balance is told, if not https://dk.mountsea.ai
 
 **Exit codes**
 
@@ -68,15 +75,18 @@ def upload(
     *sources: str,
     concurrency: Concurrency = 32,
     deadline: Deadline = None,
-    journal: Path | None = None,
-    no_journal: bool = False,
+    journal: JournalFile = None,
+    no_journal: NoJournal = False,
     on_unknown: OnUnknown = "hold",
     retry_failed: RetryFailed = False,
     accept_new_key: AcceptNewKey = False,
+    max_credits: MaxCredits = None,
+    price_per_item: PricePerItem = None,
+    preflight: Preflight = False,
     base_url: BaseUrl = None,
     session_id: str | None = None,
     keep_duplicates: bool = False,
-    allow_private: bool = False,
+    allow_private: AllowPrivate = False,
     format: Results = None,  # noqa: A002 - the flag's name
     output: Output = None,
     quiet: Quiet = False,
@@ -101,12 +111,8 @@ def upload(
 
     Args:
         sources: Files of URLs, URLs, or - for stdin. Without any, stdin is read.
-        journal: Keep the journal in this file; where it exists already, go on with it. Without it: a new file in
-            $XDG_STATE_HOME/mountsea or ~/.local/state/mountsea, on Windows in %LOCALAPPDATA%\\mountsea.
-        no_journal: Keep no journal: what is known of the batch ends with the process.
         session_id: Upload to this session, and so to its account, instead of a new one.
         keep_duplicates: Upload a URL as often as it is given, instead of once.
-        allow_private: Let loopback and private addresses pass, for tests.
     """
     from . import upload as room  # noqa: PLC0415 - see the module's docstring
     from .batch import Settings  # noqa: PLC0415 - as above
@@ -118,15 +124,17 @@ def upload(
         session_id=session_id,
         keep_duplicates=keep_duplicates,
         allow_private=allow_private,
-        journal=_file(journal),
+        journal=as_typed(journal),
         on_unknown=on_unknown,
         retry_failed=retry_failed,
         accept_new_key=accept_new_key,
+        max_credits=max_credits,
+        price_per_item=price_per_item,
         quiet=quiet,
     )
     given = ["-" if source == STDIN else source for source in sources]
-    form, path = _where(format, output)
-    return room.upload(given, settings, no_journal=no_journal, form=form, path=path)
+    form, path = where(format, output)
+    return room.upload(given, settings, no_journal=no_journal, form=form, path=path, preflight=preflight)
 
 
 @app.command
@@ -164,13 +172,13 @@ def resume(
         concurrency=concurrency,
         deadline=deadline,
         base_url=base_url,
-        journal=_file(file),
+        journal=as_typed(file),
         on_unknown=on_unknown,
         retry_failed=retry_failed,
         accept_new_key=accept_new_key,
         quiet=quiet,
     )
-    form, path = _where(format, output)
+    form, path = where(format, output)
     return room.resume(settings, form=form, path=path)
 
 
@@ -196,16 +204,16 @@ def journal(
     """
     from . import journal as room  # noqa: PLC0415 - see the module's docstring
 
-    form, path = _where(format, output)
+    form, path = where(format, output)
     return room.journal(Path(str(file).replace(STDIN, "-")), form=form, path=path)
 
 
-def _file(path: Path | None) -> Path | None:
-    """A file may be called `-`."""
+def as_typed(path: Path | None) -> Path | None:
+    """A file's path as it was typed; it may be called `-`."""
     return None if path is None else Path(str(path).replace(STDIN, "-"))
 
 
-def _where(form: Form | None, path: Path | None) -> tuple[Form, Path | None]:
+def where(form: Form | None, path: Path | None) -> tuple[Form, Path | None]:
     """The form of the results, and their file; None for stdout."""
     from .output import form_of  # noqa: PLC0415 - see the module's docstring
 

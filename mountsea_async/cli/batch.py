@@ -10,11 +10,20 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import attrs
 
-from .. import BatchReport, DuplicateURLWarning, Event, InputError, MountseaClient, MountseaError, UploadSession
+from .. import (
+    BatchReport,
+    CustomModelSession,
+    DuplicateURLWarning,
+    Event,
+    InputError,
+    MountseaClient,
+    MountseaError,
+    UploadSession,
+)
 from .exits import Exit, error_code, exit_code, worst
 from .progress import Progress, choose
 from .signals import Interrupts
@@ -26,7 +35,11 @@ __all__ = ["Outcome", "Settings", "run_batch"]
 
 @attrs.frozen(kw_only=True)
 class Settings:
-    """The flags of a batch."""
+    """The flags of a batch.
+
+    Attributes:
+        model: The name of the model that is to be trained, and on how many clips at least; None: none is.
+    """
 
     concurrency: int = 32
     deadline: float | None = None
@@ -38,6 +51,9 @@ class Settings:
     on_unknown: Literal["hold", "continue", "resubmit"] = "hold"
     retry_failed: bool = False
     accept_new_key: bool = False
+    max_credits: float | None = None
+    price_per_item: float | None = None
+    model: tuple[str, int] | None = None
     quiet: bool = False
 
 
@@ -62,6 +78,8 @@ class Outcome:
         """The exit code."""
         if self.report is not None:
             code = exit_code(self.report, self.interrupted)
+            if self.report.training is not None and self.error is self.report.training.error:
+                return code  # the report says it all
         else:
             code = Exit.INTERRUPTED if self.interrupted else Exit.OK
         return worst(code, error_code(self.error)) if isinstance(self.error, MountseaError) else code
@@ -81,18 +99,7 @@ async def run_batch(client: MountseaClient, entries: Sequence[Entry] | None, set
     """
     progress = choose(entries or (), quiet=settings.quiet)
     watch = _watcher(progress, settings, lambda: session.report)
-    session = client.upload_session(
-        session_id=settings.session_id,
-        concurrency=settings.concurrency,
-        deadline=settings.deadline,
-        on_event=watch,
-        keep_duplicates=settings.keep_duplicates,
-        allow_private=settings.allow_private,
-        on_unknown=settings.on_unknown,
-        journal=settings.journal,
-        retry_failed=settings.retry_failed,
-        accept_new_key=settings.accept_new_key,
-    )
+    session = _session(client, settings, watch, resumed=entries is None)
     with _tidy_warnings(progress.say):
         if entries is None:
             await session.read_first(None)
@@ -105,6 +112,34 @@ async def run_batch(client: MountseaClient, entries: Sequence[Entry] | None, set
             interrupted, error = await _carry_out(client, session, entries or (), progress)
     report = session.report
     return Outcome(report if report.items else None, settings, interrupted, error)
+
+
+def _session(
+    client: MountseaClient, settings: Settings, watch: Callable[[Event], None], *, resumed: bool
+) -> UploadSession:
+    """The session that the flags ask for; of a resumed one the journal knows the kind."""
+    flags: dict[str, Any] = {
+        "concurrency": settings.concurrency,
+        "deadline": settings.deadline,
+        "on_event": watch,
+        "on_unknown": settings.on_unknown,
+        "journal": settings.journal,
+        "retry_failed": settings.retry_failed,
+        "accept_new_key": settings.accept_new_key,
+    }
+    if resumed:
+        return client.resume_session(**flags)
+    flags |= {
+        "session_id": settings.session_id,
+        "keep_duplicates": settings.keep_duplicates,
+        "allow_private": settings.allow_private,
+        "max_credits": settings.max_credits,
+        "price_per_item": settings.price_per_item,
+    }
+    if settings.model is not None:
+        name, at_least = settings.model
+        return client.custom_model_session(name=name, at_least=at_least, **flags)
+    return client.upload_session(**flags)
 
 
 def _watcher(progress: Progress, settings: Settings, report: Callable[[], BatchReport]) -> Callable[[Event], None]:
@@ -142,6 +177,8 @@ async def _carry_out(
         with _places(entries):
             async with client, session:
                 await session.run(entry.item for entry in entries)
+                if isinstance(session, CustomModelSession) and not interrupts.seen:
+                    await session.finish_training()
 
     # A task of its own: a signal cancels the batch, not whoever reports on it.
     work = asyncio.get_running_loop().create_task(upload())

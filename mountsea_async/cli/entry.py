@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 from cyclopts import CycloptsError
 
-from .app import STDIN, app
+from .app import STDIN
+from .making import app
 
 __all__ = ["run"]
 

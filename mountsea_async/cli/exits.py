@@ -10,6 +10,7 @@ from .. import (
     InsufficientCreditsError,
     ItemState,
     MountseaError,
+    TrainingReport,
     UsageError,
 )
 
@@ -54,13 +55,25 @@ def exit_code(report: BatchReport, interrupted: bool = False) -> Exit:  # noqa: 
         codes.append(Exit.REFUSED)
     if report.unknown or report.reconciliation.unattributed or any(states.get(state) for state in _MAY_HAVE_BEEN_SENT):
         codes.append(Exit.UNKNOWN)
-    if report.not_submitted or states.get(ItemState.NEW) or (report.items and not report.reconciliation.read):
+    if report.not_submitted or states.get(ItemState.NEW):
+        codes.append(Exit.INCOMPLETE)
+    if report.training is not None:
+        codes.append(_training_code(report.training))
+    elif report.items and not report.reconciliation.read:
         codes.append(Exit.INCOMPLETE)
     if report.journal_error is not None:
         codes.append(Exit.INCOMPLETE)
     if report.failed:
         codes.append(Exit.FAILED)
     return worst(*codes)
+
+
+def _training_code(training: TrainingReport) -> Exit:
+    if training.state is ItemState.SUCCEEDED or training.name is None:
+        return Exit.OK
+    if training.state in (ItemState.NEW, ItemState.NOT_SUBMITTED):
+        return Exit.REFUSED if training.reason in ("unauthorized", "credits") else Exit.INCOMPLETE
+    return Exit.FAILED if training.state in (ItemState.FAILED, ItemState.TIMED_OUT) else Exit.UNKNOWN
 
 
 def error_code(error: MountseaError) -> Exit:

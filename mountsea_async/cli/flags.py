@@ -9,12 +9,18 @@ from cyclopts import Parameter
 
 __all__ = [
     "AcceptNewKey",
+    "AllowPrivate",
     "BaseUrl",
     "Concurrency",
     "Deadline",
     "Form",
+    "JournalFile",
+    "MaxCredits",
+    "NoJournal",
     "OnUnknown",
     "Output",
+    "Preflight",
+    "PricePerItem",
     "Quiet",
     "Results",
     "RetryFailed",
@@ -55,5 +61,29 @@ Results: TypeAlias = Annotated[
     Parameter(help="How the results are printed; without it, as the suffix of --output says, or as a table."),
 ]
 Output: TypeAlias = Annotated[Path | None, Parameter(help="Write the results to this file instead of stdout.")]
+JournalFile: TypeAlias = Annotated[
+    Path | None,
+    Parameter(
+        name="--journal",
+        help="Keep the journal in this file; where it exists already, go on with it. Without it: a new file in "
+        "$XDG_STATE_HOME/mountsea or ~/.local/state/mountsea, on Windows in %LOCALAPPDATA%\\mountsea.",
+    ),
+]
+NoJournal: TypeAlias = Annotated[
+    bool, Parameter(help="Keep no journal: what is known of the batch ends with the process.")
+]
+MaxCredits: TypeAlias = Annotated[
+    float | None,
+    Parameter(
+        help="Credits that it may cost; refused beforehand if it would cost more, and kept while it runs. Goes with "
+        "--price-per-item, since the service tells no prices."
+    ),
+]
+PricePerItem: TypeAlias = Annotated[float | None, Parameter(help="Credits that an upload costs.")]
+Preflight: TypeAlias = Annotated[
+    bool,
+    Parameter(help="Ask for a few bytes of each URL first, and upload only if all of them answer with audio."),
+]
+AllowPrivate: TypeAlias = Annotated[bool, Parameter(help="Let loopback and private addresses pass, for tests.")]
 Quiet: TypeAlias = Annotated[bool, Parameter(help="Show no progress.")]
 Share: TypeAlias = Annotated[float, Parameter(show_default=True)]

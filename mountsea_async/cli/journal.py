@@ -9,7 +9,7 @@ from .. import BatchReport, read_journal
 from . import output
 from .deliver import hand_over
 from .exits import Exit
-from .summary import head, unfinished
+from .summary import head, trained, unfinished
 from .wording import go_on_command, say, say_wrapped
 
 __all__ = ["journal", "words"]
@@ -49,5 +49,7 @@ def words(report: BatchReport) -> Iterator[str]:
     yield "No session yet." if report.session_id is None else f"Session {report.session_id}."
     if unattributed := len(report.reconciliation.unattributed):
         yield f"Clips that belong to no item: {unattributed:,}."
+    if report.training is not None:
+        yield from (f"{line}{'' if line.endswith('.') else '.'}" for line in trained(report.training))
     if left := unfinished(report):
         yield f"Left to do: {left:,}."

@@ -136,7 +136,9 @@ class LiveProgress:
         """What stands between the batch and its end."""
         tally, notes = self._tally, []
         left = tally.paused[0] - time.time()
-        if tally.session_id is None:
+        if tally.training is not None:
+            notes.append(Text(tally.training, style="cyan"))
+        elif tally.session_id is None:
             notes.append(Text("asking for a session", style="dim"))
         elif tally.done == tally.total and not tally.checked:
             notes.append(Text("checking the session's own list of clips", style="dim"))

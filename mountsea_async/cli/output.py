@@ -43,7 +43,8 @@ def render(report: BatchReport, form: Format, *, width: int | None = None) -> st
         return "".join(json.dumps(item.to_dict()) + "\n" for item in report.items)
     if form == "csv":
         return _csv(report)
-    return table(report.items, width=width)
+    model = report.training.model if report.training is not None else None
+    return table(report.items, width=width) + (f"model  {model.id}\n" if model is not None else "")
 
 
 def _csv(report: BatchReport) -> str:

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Protocol, Self
 
-from .. import Event, ItemReport, Paused, SubmitsStopped
+from .. import Event, ItemReport, Paused, SubmitsStopped, TrainingChanged
 from .sources import Entry
 from .tally import LABELS, Failure, Tally
 from .wording import say
@@ -113,6 +113,8 @@ class PlainProgress:
             what = f"{left:,} of {tally.total:,} left" if tally.before else f"{tally.total:,} to upload"
             self._write(f"session {tally.session_id}: {what}")
         now = self._clock()
+        if isinstance(event, TrainingChanged) and tally.training is not None and event.trigger == "intend":
+            self._write(tally.training)
         if isinstance(event, SubmitsStopped):
             self._write(stop_words(event.reason, event.error.message if event.error else None))
         elif isinstance(event, Paused) and now - self._paused_said >= _EVERY:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from .. import BatchReport, ItemReport, ItemState
+from .. import BatchReport, ItemReport, ItemState, TrainingReport
 
-__all__ = ["duration", "head", "resumable", "summary", "unfinished"]
+__all__ = ["duration", "head", "resumable", "summary", "trained", "unfinished"]
 
 _LISTED = 20
 
 _STOPPED = {
     "unauthorized": "the service refused the key: check MOUNTSEA_API_KEY",
     "credits": "there are no credits left: top them up",
+    "budget": "--max-credits would be exceeded",
     "session_gone": "the service no longer knows the session",
     "no_account": "the session's account was not available: try again later",
     "unreachable": "the service could not be reached: check the network, try again later",
@@ -42,12 +43,17 @@ def _many(count: int, one: str, many: str | None = None) -> str:
 
 
 def unfinished(report: BatchReport) -> int:
-    """How many items a resume would go on with."""
-    return sum(report.counts.get(state, 0) for state in _GOES_ON)
+    """How many items a resume would go on with; a training counts as one."""
+    training = report.training
+    left = training is not None and training.name is not None and training.state in _GOES_ON
+    return left + sum(report.counts.get(state, 0) for state in _GOES_ON)
 
 
 def resumable(report: BatchReport) -> bool:
     """Whether `mountsea resume` could change anything, be it with a flag; what was turned away has to be mended."""
+    training = report.training
+    if training is not None and training.name is not None and training.state is not ItemState.SUCCEEDED:
+        return True
     return any(
         item.state in _GOES_ON or (item.state in _MAY_STILL_CHANGE and item.reason != "rejected")
         for item in report.items
@@ -62,6 +68,8 @@ def summary(report: BatchReport, *, journal: bool = False) -> list[str]:
         journal: Whether there is a journal to go on from; the command that does stands below these lines then.
     """
     lines = [f"  {line}" for line in _outcomes(report, journal=journal)]
+    if report.training is not None:
+        lines += trained(report.training)
     return [f"{head(report)}, in {duration(report.stats.elapsed)}", *_session(report), *lines]
 
 
@@ -85,6 +93,9 @@ def head(report: BatchReport) -> str:
 
 def _session(report: BatchReport) -> Iterator[str]:
     verdict = report.reconciliation
+    if report.training is not None:
+        yield f"session {report.session_id}: for a custom model"
+        return
     if not verdict.read:
         yield f"session {report.session_id}: its list of clips was not read, so nothing was cross-checked"
         return
@@ -101,6 +112,28 @@ def _session(report: BatchReport) -> Iterator[str]:
     if verdict.earlier:
         words += f"; {_many(len(verdict.earlier), 'clip was', 'clips were')} there before"
     yield f"session {report.session_id}: {words}"
+
+
+def trained(training: TrainingReport) -> Iterator[str]:
+    """What became of a training."""
+    name = f"model {training.name!r}"
+    if training.name is None:
+        return
+    if training.model is not None:
+        yield f"{name}: trained on {_many(len(training.clip_ids), 'clip')}: {training.model.id}"
+    elif training.state is ItemState.NEW:
+        yield f"{name}: not trained, since too few uploads have succeeded or it wasn't come to"
+    elif training.state is ItemState.NOT_SUBMITTED:
+        yield f"{name}: not trained and not paid for. Resume asks for it again."
+    elif training.state in (ItemState.FAILED, ItemState.TIMED_OUT):
+        yield f"{name}: its training failed. Resume with --retry-failed trains it again."
+    elif training.state is ItemState.UNKNOWN:
+        yield (
+            f"{name}: its training may or may not have been paid for, and is never sent again by itself. Resume looks "
+            "again; with --on-unknown resubmit it is sent again, which may pay for it twice."
+        )
+    else:
+        yield f"{name}: its training goes on by itself and is paid for. Resume asks for it again."
 
 
 def _outcomes(report: BatchReport, *, journal: bool) -> Iterator[str]:

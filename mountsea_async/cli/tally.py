@@ -15,8 +15,10 @@ from .. import (
     Paused,
     Reconciled,
     SessionOpened,
+    SessionPlanned,
     SubmitsStopped,
     TaskFailedError,
+    TrainingChanged,
 )
 from ..redact import shown_url
 from .sources import Entry
@@ -66,6 +68,7 @@ class Tally:
         paused: The last pause: event time of its end, and its seconds.
         stopped: Why submitting has stopped.
         checked: Whether the session's list was compared.
+        training: What becomes of the training, in words; None where there is none, or it is over.
         before: How many the service had decided on in earlier runs.
     """
 
@@ -77,6 +80,7 @@ class Tally:
     paused: tuple[float, float] = (0.0, 0.0)
     stopped: str | None = None
     checked: bool = False
+    training: str | None = None
     before: int = 0
     _urls: list[str] = attrs.field(init=False, repr=False)
     _states: list[ItemState] = attrs.field(init=False, repr=False)
@@ -130,6 +134,10 @@ class Tally:
             self.stopped = event.reason
         elif isinstance(event, Reconciled):
             self.checked = True
+        elif isinstance(event, TrainingChanged):
+            self.training = None if event.state.ended else f"training model {event.name!r}, two to three minutes"
+        elif isinstance(event, SessionPlanned):
+            self.checked = True  # there is no list to compare
 
     def _failed(self, event: ItemChanged) -> None:
         error = event.error

@@ -16,6 +16,7 @@ from . import output, state
 from .batch import Outcome, Settings, run_batch
 from .deliver import deliver
 from .exits import Exit
+from .preflight import refused_by_preflight
 from .sources import STDIN, Entry, read_sources
 
 __all__ = ["make_client", "upload"]
@@ -28,6 +29,7 @@ def upload(
     no_journal: bool,
     form: output.Format,
     path: Path | None,
+    preflight: bool = False,
 ) -> Exit:
     """Uploads everything that the sources name. All that can be refused is refused before a request is sent.
 
@@ -37,6 +39,7 @@ def upload(
         no_journal: Keep none.
         form: The form of the results.
         path: Where they go; None: stdout.
+        preflight: Ask for each URL first, and go on only if all are fine.
 
     Raises:
         UsageError: The input, a flag or the environment is at fault; nothing was sent.
@@ -53,6 +56,8 @@ def upload(
         output.check_output(path)
     client = make_client(settings.base_url)
     entries = read_sources(sources)
+    if preflight and (refused := refused_by_preflight(entries, settings, form=form, path=path)) is not None:
+        return refused
     kept = settings.journal is not None or no_journal
     outcome = asyncio.run(run_batch(client, entries, settings)) if kept else _journaled(client, entries, settings)
     return deliver(outcome, form=form, path=path)

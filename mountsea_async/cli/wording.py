@@ -19,7 +19,10 @@ from ..redact import shown_text
 
 __all__ = ["abandon", "go_on_command", "in_flags", "one_line", "say", "say_error", "say_wrapped"]
 
-_KEYWORDS = "concurrency|deadline|session_id|base_url|journal|on_unknown|items|port"
+_KEYWORDS = (
+    "concurrency|deadline|session_id|base_url|balance_url|journal|on_unknown|items|port"
+    "|max_credits|price_per_item|at_least|name"
+)
 _SWITCHES = "keep_duplicates|allow_private|retry_failed|accept_new_key"
 _REWORDED: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r",? or give MountseaClient\(api_key=\.\.\.\)"), ""),
@@ -39,6 +42,7 @@ _REWORDED: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(rf"(?<![\w/.-])({_KEYWORDS})="), r"--\1 "),
     (re.compile(r"^(?:Behaviour|RateLimit|Uniform)\.(\w+) must"), r"--\1 must"),
     (re.compile(r"^(port|api_key) must"), r"--\1 must"),
+    (re.compile(r"(?<![\w-])(max_credits|price_per_item|balance_url)\b(?!=)"), r"--\1"),
     (re.compile(r"^task_id="), "TASK_ID "),
 )
 _FLAG = re.compile(r"--[a-z_]+")

@@ -1,8 +1,9 @@
 """An emulator of the service, shipped for tests: ours and those of the people who use this library.
 
-What may live in this package: the emulated service, the faults it can be told to have, the ledger of what it
-was asked and charged for, and the pytest plugin. It imports nothing from the rest of the library, so an error
-there cannot hide itself here. The names below are loaded on first use; importing the package alone is cheap.
+What may live in this package: the emulated service (uploads, custom models, what is made of clips of one account, the
+balance), the faults it can be told to have, the ledger of what it was asked and charged for, and the pytest plugin.
+It imports nothing from the rest of the library, so an error there cannot hide itself here. The names below are loaded
+on first use; importing the package alone is cheap.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
         redirect,
         unauthorized,
     )
-    from mountsea_async.testing.ledger import Call, Charge, Ledger
+    from mountsea_async.testing.ledger import Call, Charge, Generation, Ledger, Training
     from mountsea_async.testing.threaded import EmulatorThread
 
 _HOMES = {
@@ -57,7 +58,7 @@ _HOMES = {
         "redirect",
         "unauthorized",
     ),
-    "ledger": ("Call", "Charge", "Ledger"),
+    "ledger": ("Call", "Charge", "Generation", "Ledger", "Training"),
     "threaded": ("EmulatorThread",),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
@@ -75,6 +76,7 @@ __all__ = [
     "EmulatorThread",
     "Fault",
     "Fixed",
+    "Generation",
     "Hang",
     "Ledger",
     "LogNormal",
@@ -83,6 +85,7 @@ __all__ = [
     "RateLimit",
     "Reshape",
     "RevokeKey",
+    "Training",
     "Truncate",
     "Uniform",
     "html",

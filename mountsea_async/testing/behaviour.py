@@ -59,13 +59,18 @@ def _one_of(*words: str) -> _Check:
     return check
 
 
+def _draws(owner: object, field: attrs.Attribute[Any], value: Any) -> None:
+    if not callable(getattr(value, "draw", None)):
+        raise _complain(owner, field, value, "Uniform, LogNormal, Fixed or another value with draw(rng)")
+
+
 def _flag(owner: object, field: attrs.Attribute[Any], value: Any) -> None:
     if not isinstance(value, bool):
         raise _complain(owner, field, value, "True or False")
 
 
 class Durations(Protocol):
-    """How long uploads take: anything with a `draw` that turns a random source into seconds."""
+    """How long uploads, or other work, take: anything with a `draw` that turns a random source into seconds."""
 
     def draw(self, rng: random.Random, /) -> float:
         """Return one duration in seconds, 0 or more."""
@@ -74,7 +79,7 @@ class Durations(Protocol):
 
 @attrs.frozen
 class Fixed:
-    """Every upload takes the same time.
+    """All take the same time.
 
     Args:
         seconds: 0 or more.
@@ -149,6 +154,9 @@ class Behaviour:
 
     Args:
         durations: how long an upload takes once the account works on it.
+        training: how long the making of a custom model takes; it waits for no uploads.
+        generation: how long a generation takes, and each half of making a voice persona.
+        phrase_seconds: how long a voice persona waits for the recording of its phrase, 0 or more.
         parallel: how many uploads an account runs at once, 1 or more; None: all.
         order: whose turn it is when a place becomes free: `fifo`, first come first served; `random`, drawn.
         latency: seconds before each answer (what was asked is done on arrival).
@@ -163,9 +171,13 @@ class Behaviour:
         fail_code: failure codes as numbers, or as words such as `AUDIO_SOURCE_NOT_FOUND`.
         message: the shape of `message` in the answer to an invalid request.
         rate_limit: None: no limit.
-        credits: what the key may spend before uploads are answered 402, 0 or more; None: endless.
+        credits: what the key may spend before what costs something is answered 402, 0 or more; None: endless, and
+            told as a million less what was spent.
         price: credits an upload costs, 0 or more, charged when its task is created whatever becomes of it.
-        accounts: how many there are, 1 or more: a session binds one at random, a single upload draws one.
+        train_price: credits a custom model costs, as often as its creation is asked for.
+        generate_price: credits a generation costs.
+        accounts: how many there are, 1 or more: a session binds one at random, a single upload draws one. There are
+            as many again for custom models alone.
         seed: the same requests in the same order under the same seed get the same ids and ends.
         faults: what is broken on purpose; the first rule that matches a request wins.
 
@@ -173,7 +185,10 @@ class Behaviour:
         ValueError: a field is out of its range; the message names the field and the value.
     """
 
-    durations: Durations = attrs.field(default=Uniform(0.4, 0.8))
+    durations: Durations = attrs.field(default=Uniform(0.4, 0.8), validator=_draws)
+    training: Durations = attrs.field(default=Uniform(0.6, 0.9), validator=_draws)
+    generation: Durations = attrs.field(default=Uniform(0.4, 0.8), validator=_draws)
+    phrase_seconds: float = attrs.field(default=30.0, validator=_number(0))
     parallel: int | None = attrs.field(default=None, validator=_integer(1, none=True))
     order: Literal["fifo", "random"] = attrs.field(default="fifo", validator=_one_of("fifo", "random"))
     latency: float = attrs.field(default=0.0, validator=_number(0))
@@ -189,14 +204,11 @@ class Behaviour:
     rate_limit: RateLimit | None = attrs.field(default=None)
     credits: int | None = attrs.field(default=None, validator=_integer(0, none=True))
     price: int = attrs.field(default=1, validator=_integer(0))
+    train_price: int = attrs.field(default=100, validator=_integer(0))
+    generate_price: int = attrs.field(default=40, validator=_integer(0))
     accounts: int = attrs.field(default=4, validator=_integer(1))
     seed: int = attrs.field(default=0, validator=_integer(None))
     faults: tuple[Fault, ...] = attrs.field(default=())
-
-    @durations.validator
-    def _draws(self, field: attrs.Attribute[Durations], value: object) -> None:
-        if not callable(getattr(value, "draw", None)):
-            raise _complain(self, field, value, "Uniform, LogNormal, Fixed or another value with draw(rng)")
 
     @timeout_share.validator
     def _shares(self, field: attrs.Attribute[float], value: float) -> None:

@@ -10,7 +10,7 @@ import math
 from collections import Counter
 from collections.abc import Collection
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 import attrs
 
@@ -18,8 +18,28 @@ if TYPE_CHECKING:
     import random
     from collections.abc import Callable, Mapping
 
-Endpoint: TypeAlias = Literal["prepare", "item", "upload", "status"]
-_ENDPOINTS = ("prepare", "item", "upload", "status", "any")
+Endpoint: TypeAlias = Literal[
+    "prepare",
+    "item",
+    "upload",
+    "status",
+    "model_prepare",
+    "model_upload",
+    "model_create",
+    "playlist",
+    "vox_stem",
+    "persona",
+    "generate",
+    "schema",
+    "voice_init",
+    "voice_complete",
+    "credits",
+]
+_ENDPOINTS = (*get_args(Endpoint), "any")
+# Those whose requests create a task that ends, name an audio URL (or a task that has one), or name a session.
+_CREATING = ("item", "upload", "model_upload", "model_create", "generate", "voice_init", "voice_complete")
+_WITH_URL = ("item", "upload", "model_upload", "generate", "voice_init", "voice_complete", "status", "any")
+_WITH_SESSION = ("item", "model_upload", "model_create")
 _ENDS = ("success", "failed", "timeout", "blank", "late")
 
 
@@ -109,7 +129,7 @@ class Drip:
 
 @attrs.frozen
 class LoseAccount:
-    """The account of the item's session breaks: it takes nothing any more, unfinished uploads end failed."""
+    """The account of the request's session breaks: it takes nothing any more, what is unfinished ends failed."""
 
 
 @attrs.frozen
@@ -123,7 +143,8 @@ class Outcome:
 
     Args:
         ends: `success`, `failed`, `timeout`; `blank`: success with null data while the clip is in `audioIds`;
-            `late`: timeout, and the clip appears in `audioIds` afterwards.
+            `late`: timeout, and the clip appears in `audioIds` afterwards. Where no `audioIds` exist, nobody can
+            learn what a blank or late task has made.
         fail_code: the `failCode` of a failed task; None: the usual one.
         fail_reason: the `failReason` of a failed or timed out task; None: the usual one.
         duration: seconds of work; None: drawn as for any other.
@@ -218,7 +239,7 @@ class Fault:
         nth: this request, or these.
         every: each request whose number is a multiple of this, 1 or more.
         after: the requests beyond this number, 0 or more.
-        url: a shell pattern (`*`, `?`, `[...]`) on the audio URL: of the body, or of the task that is polled.
+        url: a shell pattern (`*`, `?`, `[...]`) on the audio URL: of the body, or of the upload that is polled.
         share: the share of the requests that is hit, 0 to 1, drawn under the seed.
         times: at most so often, 1 or more.
 
@@ -227,7 +248,7 @@ class Fault:
     """
 
     effect: Effect
-    on: Literal["prepare", "item", "upload", "status", "any"] = attrs.field(default="item", kw_only=True)
+    on: Endpoint | Literal["any"] = attrs.field(default="item", kw_only=True)
     nth: frozenset[int] | None = attrs.field(default=None, converter=_ordinals, validator=_counting(1), kw_only=True)
     every: int | None = attrs.field(default=None, validator=_counting(1), kw_only=True)
     after: int | None = attrs.field(default=None, validator=_counting(0), kw_only=True)
@@ -242,12 +263,11 @@ class Fault:
             )
         if self.on not in _ENDPOINTS:
             raise ValueError(f"Fault.on must be one of {', '.join(_ENDPOINTS)}, got {self.on!r}")
-        if self.url is not None and self.on == "prepare":
-            raise ValueError(f"Fault.url selects by audio URL, which a prepare request has not: {self.url!r}")
-        if isinstance(self.effect, Outcome) and self.on not in ("item", "upload"):
-            raise ValueError(f"Fault.on must be 'item' or 'upload' for an Outcome, got {self.on!r}")
-        if isinstance(self.effect, LoseAccount) and self.on != "item":
-            raise ValueError(f"Fault.on must be 'item' for LoseAccount, got {self.on!r}")
+        if self.url is not None and self.on not in _WITH_URL:
+            raise ValueError(f"Fault.url selects by audio URL, which a {self.on} request has not: {self.url!r}")
+        for effect, meant in ((Outcome, _CREATING), (LoseAccount, _WITH_SESSION)):
+            if isinstance(self.effect, effect) and self.on not in meant:
+                raise ValueError(f"Fault.on must be one of {', '.join(meant)} for {effect.__name__}, got {self.on!r}")
 
 
 @attrs.define

@@ -14,7 +14,8 @@ import attrs
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from mountsea_async.testing.service import Ends, Service
+    from mountsea_async.testing.accounts import Ends
+    from mountsea_async.testing.service import Service
 
 
 @attrs.frozen(kw_only=True)
@@ -23,12 +24,14 @@ class Call:
 
     Args:
         at: the loop's time on arrival, seconds.
-        endpoint: `prepare`, `item`, `upload`, `status`, or `other` for an unknown path.
+        endpoint: `prepare`, `item`, `upload`, `status`, `model_prepare`, `model_upload`, `model_create`, `playlist`,
+            `vox_stem`, `persona`, `generate`, `schema`, `voice_init`, `voice_complete`, `credits`, or `other` for an
+            unknown path.
         query: the query string's fields, the last value of each.
-        headers: names in lower case, without `authorization`.
+        headers: names in lower case, without `authorization` and `x-api-key`.
         authorized: whether the request carried the emulator's key.
         status: the status answered; None: no answer, or none yet.
-        audio_url: of the body, or of the task that was polled.
+        audio_url: of the body, or of the upload that was polled.
         task_id: the task or session that was created or polled.
     """
 
@@ -52,7 +55,7 @@ class Charge:
     Args:
         at: the loop's time of the charge, seconds.
         session_id: None for a single upload.
-        clip_id: the clip that it made or will make; None: none.
+        clip_id: the clip that it made or will make; None: none, or none whose id can be learned.
         ends: `success`, `failed`, `timeout`, `blank` (success without data) or `late` (timeout, then a clip).
     """
 
@@ -62,6 +65,45 @@ class Charge:
     task_id: str
     audio_url: str
     clip_id: str | None
+    ends: Ends
+
+
+@attrs.frozen(kw_only=True)
+class Training:
+    """One custom model that was paid for.
+
+    Args:
+        at: the loop's time of the charge, seconds.
+        model: the id of the model that it made or will make; None: none.
+        ends: `success`, `failed`, `timeout` (`late` is the same here) or `blank` (success without data).
+    """
+
+    at: float
+    session_id: str
+    name: str
+    clip_ids: tuple[str, ...]
+    model: str | None
+    ends: Ends
+
+
+@attrs.frozen(kw_only=True)
+class Generation:
+    """One generation that was paid for.
+
+    Args:
+        at: the loop's time of the charge, seconds.
+        task: the kind of generation, such as `inspiration`.
+        model: as it was asked for; None: it was not.
+        clip_ids: the clips that it made or will make, none unless it succeeds.
+        ends: as in `Training`.
+    """
+
+    at: float
+    task: str
+    model: str | None
+    account: str
+    task_id: str
+    clip_ids: tuple[str, ...]
     ends: Ends
 
 
@@ -83,7 +125,7 @@ class Recorder:
         self.requests[call.endpoint] += 1
         self.in_flight += 1
         self.peak_in_flight = max(self.peak_in_flight, self.in_flight)
-        if call.endpoint in ("item", "upload") and call.method == "POST" and call.audio_url is not None:
+        if call.endpoint in ("item", "upload", "model_upload") and call.method == "POST" and call.audio_url is not None:
             self.posts[call.audio_url] += 1
         if call.endpoint == "status" and call.task_id is not None:
             self.polls[call.task_id] += 1
@@ -136,8 +178,39 @@ class Ledger:
         )
 
     @property
+    def trainings(self) -> tuple[Training, ...]:
+        """Every custom model that was paid for, in order."""
+        return tuple(
+            Training(
+                at=training.at,
+                session_id=training.work.task_id,
+                name=training.name,
+                clip_ids=training.clip_ids,
+                model=training.model if training.work.ends in ("success", "blank") else None,
+                ends=training.work.ends,
+            )
+            for training in tuple(self._service.models.created)
+        )
+
+    @property
+    def generations(self) -> tuple[Generation, ...]:
+        """Every generation that was paid for, in order."""
+        return tuple(
+            Generation(
+                at=song.work.created,
+                task=song.task,
+                model=song.model,
+                account=song.work.account.name,
+                task_id=song.work.task_id,
+                clip_ids=song.clip_ids if song.work.ends == "success" else (),
+                ends=song.work.ends,
+            )
+            for song in tuple(self._service.songs.generated.values())
+        )
+
+    @property
     def sessions(self) -> tuple[str, ...]:
-        """The ids of the sessions that were prepared, in order."""
+        """The ids of the sessions that were prepared, those for custom models among them, in order."""
         return tuple(self._service.sessions)
 
     @property
@@ -176,7 +249,7 @@ class Ledger:
         return sum(seen.values()) if endpoint is None else seen.get(endpoint, 0)
 
     def posts(self, audio_url: str) -> int:
-        """Count the item and upload requests that named this URL, whatever was answered."""
+        """Count the requests to upload this URL, whatever was answered."""
         return self._recorder.posts[audio_url]
 
     def charged(self, audio_url: str) -> int:
@@ -188,15 +261,21 @@ class Ledger:
         return {url: times for url, times in dict(self._service.charged).items() if times > 1}
 
     def clip_ids(self) -> tuple[str, ...]:
-        """Return the clips that exist by now, in order of their charges.
+        """Return the clips of uploads that exist by now, in order of their charges.
 
         A clip exists from the moment at which a caller can learn its id: by its task, or where the task hides
-        it (a blank success, a late landing) by the session's `audioIds`.
+        it (a blank success, a late landing) by the session's `audioIds`. In a custom model's session nothing lists
+        them: what the task hides there does not count.
         """
         return tuple(task.clip_id for task in self._service.landed())
 
+    def account_of(self, clip_id: str) -> str | None:
+        """Return the account of a clip, uploaded or generated; None: no such clip exists by now."""
+        account = self._service.owner(clip_id)
+        return None if account is None else account.name
+
     def lost(self, audio_ids: Iterable[str]) -> tuple[str, ...]:
-        """Return the clips that exist by now and are not among the given ones."""
+        """Return the clips of uploads that exist by now and are not among the given ones."""
         known = set(audio_ids)
         return tuple(clip_id for clip_id in self.clip_ids() if clip_id not in known)
 
@@ -218,6 +297,8 @@ class Ledger:
             "spent": self.spent,
             "ends": dict(Counter(charge.ends for charge in charges)),
             "clips": len(self.clip_ids()),
+            "trainings": len(self.trainings),
+            "generations": len(self.generations),
             "paid_twice": self.paid_twice(),
             "peak_connections": self.peak_connections,
             "peak_in_flight": self.peak_in_flight,

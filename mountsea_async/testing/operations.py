@@ -11,12 +11,12 @@ import math
 from datetime import timedelta
 from email.utils import format_datetime
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeAlias
 
 import attrs
 
-from mountsea_async.testing import validation
-from mountsea_async.testing.service import RefusedError
+from mountsea_async.testing import kinds, validation
+from mountsea_async.testing.accounts import RefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -27,6 +27,12 @@ if TYPE_CHECKING:
     from mountsea_async.testing.service import Service
 
 JSON = "application/json; charset=utf-8"
+# What an endpoint answers as JSON, and the task or session that it is about.
+_Served: TypeAlias = tuple[object, str | None]
+
+_VOCAL_BOUNDS = ("vocal_start_s", "vocal_end_s")
+_VOICE = ("description", "is_public", "image_s3_id")
+_PERSONA = ("description", "user_input_styles", "persona_type", "vox_audio_id", *_VOCAL_BOUNDS, "image_s3_id")
 
 
 @attrs.frozen
@@ -36,7 +42,7 @@ class Asked:
     Args:
         authorized: whether it carried the right key.
         content_type: without parameters, lower case.
-        task_ids: the values of `taskId` in the query.
+        task_ids: the values of `taskId` in the query; `kinds`: those of `task`.
     """
 
     method: str
@@ -45,6 +51,7 @@ class Asked:
     body: bytes
     content_type: str
     task_ids: tuple[str, ...]
+    kinds: tuple[str, ...]
 
 
 @attrs.frozen
@@ -63,7 +70,7 @@ class Operation:
 
     endpoint: str
     status: int
-    serve: Callable[[Operations, Asked, Outcome | None], tuple[dict[str, Any], str]]
+    serve: Callable[[Operations, Asked, Outcome | None], _Served]
 
 
 def reply_json(status: int, value: object, task_id: str | None = None, **headers: str) -> Reply:
@@ -136,27 +143,85 @@ class Operations:
             return reply_error(refused.status, refused.message, refused.error)
         return reply_json(operation.status, value, task_id)
 
-    def prepare(self, _asked: Asked, _forced: Outcome | None) -> tuple[dict[str, Any], str]:
+    def prepare(self, _asked: Asked, _forced: Outcome | None) -> _Served:
         """Bind an account; a body, which the service does not expect, is not looked at."""
         session_id = self._service.prepare()
         return {"sessionId": session_id}, session_id
 
-    def item(self, asked: Asked, forced: Outcome | None) -> tuple[dict[str, Any], str]:
+    def item(self, asked: Asked, forced: Outcome | None) -> _Served:
         """Upload one file on the session's account."""
         given = validation.fields(asked.body, asked.content_type, ("sessionId", "audioUrl"))
         task = self._service.upload(given["audioUrl"], given["sessionId"], forced)
         return {"taskId": task.task_id}, task.task_id
 
-    def upload(self, asked: Asked, forced: Outcome | None) -> tuple[dict[str, Any], str]:
+    def upload(self, asked: Asked, forced: Outcome | None) -> _Served:
         """Upload one file on an account drawn for it."""
         given = validation.fields(asked.body, asked.content_type, ("audioUrl",))
         task = self._service.upload(given["audioUrl"], None, forced)
         return {"taskId": task.task_id}, task.task_id
 
-    def status(self, asked: Asked, _forced: Outcome | None) -> tuple[dict[str, Any], str]:
+    def status(self, asked: Asked, _forced: Outcome | None) -> _Served:
         """Tell how a task or session is."""
         task_id = validation.task_id(asked.task_ids)
         return self._service.status(task_id), task_id
+
+    def model_prepare(self, _asked: Asked, _forced: Outcome | None) -> _Served:
+        """Bind an account of those for custom models."""
+        session_id = self._service.models.prepare()
+        return {"sessionId": session_id}, session_id
+
+    def model_upload(self, asked: Asked, forced: Outcome | None) -> _Served:
+        """Upload one file to train on."""
+        given = validation.fields(asked.body, asked.content_type, ("sessionId", "audioUrl"))
+        task = self._service.upload(given["audioUrl"], given["sessionId"], forced, "model")
+        return {"taskId": task.task_id}, task.task_id
+
+    def model_create(self, asked: Asked, forced: Outcome | None) -> _Served:
+        """Train a custom model; the session's own task tells what becomes of it."""
+        given = validation.fields(asked.body, asked.content_type, ("sessionId", "clipIds", "name"))
+        training = self._service.models.create(given["sessionId"], given["clipIds"], given["name"], forced)
+        return {"taskId": training.work.task_id}, training.work.task_id
+
+    def playlist(self, asked: Asked, _forced: Outcome | None) -> _Served:
+        """Make a playlist."""
+        given = validation.fields(asked.body, asked.content_type, ("clip_ids",), ("name",))
+        return {"playlist_id": self._service.songs.create_playlist(given["clip_ids"])}, None
+
+    def vox_stem(self, asked: Asked, _forced: Outcome | None) -> _Served:
+        """Extract the vocals of a clip."""
+        given = validation.fields(asked.body, asked.content_type, ("clip_id",), _VOCAL_BOUNDS)
+        return self._service.songs.vox_stem(given), None
+
+    def persona(self, asked: Asked, _forced: Outcome | None) -> _Served:
+        """Make a persona of a clip."""
+        given = validation.fields(asked.body, asked.content_type, ("clip_id", "name", "is_public"), _PERSONA)
+        return self._service.songs.create_persona(given), None
+
+    def generate(self, asked: Asked, forced: Outcome | None) -> _Served:
+        """Begin a generation."""
+        song = self._service.songs.generate(kinds.fields(asked.body, asked.content_type), forced)
+        return {"taskId": song.work.task_id}, song.work.task_id
+
+    def schema(self, asked: Asked, _forced: Outcome | None) -> _Served:
+        """Tell what each kind of generation takes, or one of them."""
+        return kinds.schema(asked.kinds), None
+
+    def voice_init(self, asked: Asked, forced: Outcome | None) -> _Served:
+        """Begin a voice persona."""
+        given = validation.fields(asked.body, asked.content_type, ("voice_audio_url", "language"), _VOCAL_BOUNDS)
+        task_id = self._service.voice.init(given, forced)
+        return {"taskId": task_id}, task_id
+
+    def voice_complete(self, asked: Asked, forced: Outcome | None) -> _Served:
+        """Hand in the spoken phrase of a voice persona."""
+        required = ("taskId", "verification_audio_url", "name")
+        given = validation.fields(asked.body, asked.content_type, required, _VOICE)
+        task_id = self._service.voice.complete(given, forced)
+        return {"taskId": task_id}, task_id
+
+    def credits(self, _asked: Asked, _forced: Outcome | None) -> _Served:
+        """Tell the balance."""
+        return {"credits": self._service.balance()}, None
 
     def _limited(self) -> Reply | None:
         limit = self._service.behaviour.rate_limit
@@ -199,6 +264,17 @@ TABLE: Mapping[str, Mapping[str, Operation]] = {
     "/suno/v2/audio/upload/session": {"POST": Operation("prepare", 201, Operations.prepare)},
     "/suno/v2/audio/upload/session/item": {"POST": Operation("item", 201, Operations.item)},
     "/suno/v2/status": {"GET": Operation("status", 200, Operations.status)},
+    "/suno/v2/customModel/prepare": {"POST": Operation("model_prepare", 201, Operations.model_prepare)},
+    "/suno/v2/customModel/upload": {"POST": Operation("model_upload", 201, Operations.model_upload)},
+    "/suno/v2/customModel/create": {"POST": Operation("model_create", 201, Operations.model_create)},
+    "/suno/v2/playlist/create": {"POST": Operation("playlist", 201, Operations.playlist)},
+    "/suno/v2/getVoxStem": {"POST": Operation("vox_stem", 201, Operations.vox_stem)},
+    "/suno/v2/persona": {"POST": Operation("persona", 201, Operations.persona)},
+    "/suno/v2/generate": {"POST": Operation("generate", 201, Operations.generate)},
+    "/suno/v2/generate/schema": {"GET": Operation("schema", 200, Operations.schema)},
+    "/suno/v2/voicePersona/init": {"POST": Operation("voice_init", 201, Operations.voice_init)},
+    "/suno/v2/voicePersona/complete": {"POST": Operation("voice_complete", 201, Operations.voice_complete)},
+    "/api-user/credits": {"GET": Operation("credits", 200, Operations.credits)},
 }
 
 

@@ -27,7 +27,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture
 def mountsea_emulator(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Emulator]:
-    """A started emulator on a thread of its own, with uploads that take 10 to 50 milliseconds.
+    """A started emulator on a thread of its own, with uploads, and all else that takes time, in 10 to 50 milliseconds.
 
     `MOUNTSEA_API_KEY` and `MOUNTSEA_BASE_URL` point to it during the test. The marker sets fields of
     `Behaviour`, as in `@pytest.mark.mountsea_emulator(fail_share=0.1)`; a test's own marker goes before
@@ -35,7 +35,7 @@ def mountsea_emulator(request: pytest.FixtureRequest, monkeypatch: pytest.Monkey
     """
     from mountsea_async.testing import Behaviour, Emulator, Uniform  # noqa: PLC0415 - heavy: see above
 
-    fields: dict[str, object] = {"durations": Uniform(0.01, 0.05)}
+    fields: dict[str, object] = dict.fromkeys(("durations", "training", "generation"), Uniform(0.01, 0.05))
     for marker in reversed(list(request.node.iter_markers("mountsea_emulator"))):
         if marker.args:
             raise pytest.UsageError("mountsea_emulator takes Behaviour fields by name, such as fail_share=0.1")

@@ -23,6 +23,16 @@ if TYPE_CHECKING:
     from mountsea_async.testing.ledger import Recorder
     from mountsea_async.testing.service import Service
 
+_SECRET_HEADERS = ("authorization", "x-api-key")
+_AUDIO_FIELD = {
+    "item": "audioUrl",
+    "upload": "audioUrl",
+    "model_upload": "audioUrl",
+    "generate": "audio_url",
+    "voice_init": "voice_audio_url",
+    "voice_complete": "verification_audio_url",
+}
+
 
 class CountingServer(web.Server):
     """A web server that tells how many connections are open and when one ends."""
@@ -75,7 +85,7 @@ class Door:
     ) -> None:
         self._service, self._rules, self._recorder, self._delivery = service, rules, recorder, delivery
         self._operations = Operations(service)
-        self._credential = f"Bearer {api_key}".encode()
+        self._api_key = api_key.encode()
         self.server = CountingServer(self, recorder)
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -159,22 +169,25 @@ class Door:
                 return  # an unknown session has no account; its own answer says so
 
     def _understand(self, request: web.BaseRequest, body: bytes) -> Asked:
-        given = request.headers.get("Authorization", "").encode("utf-8", "surrogateescape")
+        # The balance has a header of its own for the key.
+        header, scheme = ("X-API-Key", b"") if endpoint_of(request.path) == "credits" else ("Authorization", b"Bearer ")
+        given = request.headers.get(header, "").encode("utf-8", "surrogateescape")
         return Asked(
             method=request.method,
             path=request.path,
-            authorized=hmac.compare_digest(given, self._credential),
+            authorized=hmac.compare_digest(given, scheme + self._api_key),
             body=body,
             content_type=request.content_type.lower(),
             task_ids=tuple(request.query.getall("taskId", ())),
+            kinds=tuple(request.query.getall("task", ())),
         )
 
     def _call(self, request: web.BaseRequest, asked: Asked) -> Call:
         endpoint = endpoint_of(asked.path)
         task_id = asked.task_ids[0] if endpoint == "status" and asked.task_ids else None
         audio_url: Any = None
-        if endpoint in ("item", "upload"):
-            audio_url = validation.lenient(asked.body).get("audioUrl")
+        if (named := _AUDIO_FIELD.get(endpoint)) is not None:
+            audio_url = validation.lenient(asked.body).get(named)
         elif task_id is not None and (task := self._service.tasks.get(task_id.lower())) is not None:
             audio_url = task.audio_url
         return Call(
@@ -183,7 +196,9 @@ class Door:
             method=asked.method,
             path=asked.path,
             query=dict(request.query),
-            headers={name.lower(): text for name, text in request.headers.items() if name.lower() != "authorization"},
+            headers={
+                name.lower(): text for name, text in request.headers.items() if name.lower() not in _SECRET_HEADERS
+            },
             authorized=asked.authorized,
             body=asked.body,
             audio_url=audio_url if isinstance(audio_url, str) else None,

@@ -1,159 +1,45 @@
-"""The emulated service itself: accounts, sessions, tasks and what they cost.
+"""The emulated service itself: its sessions, uploads and tasks, and what they cost.
 
-What may live here: state and the rules that change it. Pure but for the clock and the random source given to
-it; no HTTP. A task's course is fixed when it is created and read off the clock later: nothing runs meanwhile. Where
-the queue has no order, it is fixed once a place was free for the task, by whoever asks next; what comes out does not
-depend on who asks when.
+What may live here: state and the rules that change it, with what the endpoints beside the uploads (`models`, `songs`,
+`voice`) share. Pure but for the clock and the random source given to it; no HTTP. A task's course is fixed when it is
+created and read off the clock later: nothing runs meanwhile. Where the queue has no order, it is fixed once a place
+was free for the task, by whoever asks next; what comes out does not depend on who asks when.
 """
 
 from __future__ import annotations
 
-import heapq
 import random
 import threading
 from collections import Counter
 from datetime import UTC, datetime, timedelta
-from math import inf
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import attrs
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+from mountsea_async.testing.accounts import Account, RefusedError, Session, Task, Work, clip_json
+from mountsea_async.testing.models import Models
+from mountsea_async.testing.songs import Songs
+from mountsea_async.testing.voice import Voice
 
-    from mountsea_async.testing.behaviour import Behaviour
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from mountsea_async.testing.accounts import Ends, Kind
+    from mountsea_async.testing.behaviour import Behaviour, Durations
     from mountsea_async.testing.faults import Outcome
 
-Ends: TypeAlias = Literal["success", "failed", "timeout", "blank", "late"]
+__all__ = ["EPOCH", "Account", "RefusedError", "Service", "Session", "Task"]
 
 # Wall time is told from here on, so that a seed reproduces every byte of an answer.
 EPOCH = datetime(2026, 11, 1, 8, tzinfo=UTC)
+_ENDLESS = 1_000_000
 _LATE_AFTER = 1.0
+# What isn't an upload has no queue; this share of its time it says that it waits.
+_WAITING = 0.1
 _SOURCE_GONE = (4001, "AUDIO_SOURCE_NOT_FOUND", "Audio source not found.")
 _ACCOUNT_GONE = (5003, "ACCOUNT_UNAVAILABLE", "Account unavailable.")
 _TOO_LONG = "Task timed out."
-
-
-class RefusedError(Exception):
-    """The service declines a request.
-
-    Args:
-        status: the HTTP status.
-        message: the framework's `message`.
-        error: the framework's `error`; empty: left out.
-    """
-
-    def __init__(self, status: int, message: str, error: str = "") -> None:
-        super().__init__(message)
-        self.status, self.message, self.error = status, message, error
-
-
-@attrs.define(eq=False)
-class Account:
-    """One upstream account; `slots` holds when each of its places is free again.
-
-    Args:
-        chance: draws who is next, apart from everything else: under a seed only the order differs.
-        queue: where the order is drawn: each task that waits, its seconds of work, and those until its clip lands.
-    """
-
-    name: str
-    chance: random.Random
-    lost: bool = False
-    slots: list[float] = attrs.field(factory=list)
-    queue: list[tuple[Task, float, float | None]] = attrs.field(factory=list)
-
-    def start(self, now: float, seconds: float, parallel: int | None) -> float:
-        """Reserve the next free place, first come first served; return when work starts."""
-        if parallel is None:
-            return now
-        begins = now if len(self.slots) < parallel else max(now, heapq.heappop(self.slots))
-        heapq.heappush(self.slots, begins + seconds)
-        return begins
-
-    def full(self, now: float, parallel: int | None) -> bool:
-        """Tell whether no place is free at this moment."""
-        return parallel is not None and len(self.slots) >= parallel and self.slots[0] > now
-
-    def hold(self, task: Task) -> None:
-        """Let a task, planned as if it started at once, wait until it is drawn."""
-        landing = None if task.lands is None else task.lands - task.starts
-        self.queue.append((task, task.finishes - task.starts, landing))
-        task.starts = task.finishes = inf
-        task.lands = None if landing is None else inf
-
-    def drawn(self, now: float) -> Iterator[Task]:
-        """Give each place that became free by now to one of those that wait; yield those whose turn came."""
-        while self.queue and self.slots[0] <= now:
-            task, seconds, landing = self.queue.pop(self.chance.randrange(len(self.queue)))
-            task.starts = heapq.heappop(self.slots)
-            task.finishes = task.starts + seconds
-            task.lands = None if landing is None else task.starts + landing
-            heapq.heappush(self.slots, task.finishes)
-            yield task
-
-
-@attrs.define(eq=False)
-class Session:
-    """A batch upload session: its account, its tasks and the clips that landed, in order of landing."""
-
-    session_id: str
-    account: Account
-    created: float
-    tasks: list[Task] = attrs.field(factory=list)
-    landed: list[str] = attrs.field(factory=list)
-    _landing: list[tuple[float, int, Task]] = attrs.field(factory=list)
-    _expected: int = 0
-
-    def add(self, task: Task) -> None:
-        """Take a task in; its clip will land when the task says so."""
-        self.tasks.append(task)
-        self.expect(task)
-
-    def expect(self, task: Task) -> None:
-        """Note when the clip of a task lands, as soon as that is known."""
-        if task.lands is not None and task.lands < inf:
-            self._expected += 1
-            heapq.heappush(self._landing, (task.lands, self._expected, task))
-
-    def audio_ids(self, now: float) -> list[str]:
-        """Return the ids of the clips that landed by now."""
-        while self._landing and self._landing[0][0] <= now:
-            _, _, task = heapq.heappop(self._landing)
-            if task.lands is not None:
-                self.landed.append(task.clip_id)
-        return list(self.landed)
-
-
-@attrs.define(eq=False)
-class Task:
-    """One upload that was paid for, and the whole course of it.
-
-    Args:
-        ends: what becomes of it; `blank` and `late` as in `Outcome`.
-        starts, finishes: infinite while it waits in a queue without order.
-        lands: when its clip is in `audioIds`; None: never.
-    """
-
-    task_id: str
-    clip_id: str
-    audio_url: str
-    account: Account
-    session_id: str | None
-    created: float
-    starts: float
-    finishes: float
-    ends: Ends
-    lands: float | None
-    fail_code: int | str | None = None
-    fail_reason: str | None = None
-
-    def exists(self, now: float) -> bool:
-        """Tell whether its clip can be seen by a caller in any way by now."""
-        if self.ends == "success":
-            return self.finishes <= now
-        return self.lands is not None and self.lands <= now
 
 
 @attrs.define(eq=False)
@@ -162,7 +48,8 @@ class Service:
 
     Args:
         behaviour: how it behaves.
-        rng: every random number comes from here.
+        rng: every random number of batch and single uploads comes from here; the rest has sources of its own, so
+            that it can be used or not without changing them.
         clock: seconds, never going back.
     """
 
@@ -172,16 +59,29 @@ class Service:
     key_revoked: bool = False
     tasks: dict[str, Task] = attrs.field(factory=dict, init=False)
     sessions: dict[str, Session] = attrs.field(factory=dict, init=False)
+    works: list[Work] = attrs.field(factory=list, init=False)
     spent: int = attrs.field(default=0, init=False)
     charged: Counter[str] = attrs.field(factory=Counter, init=False)
+    models: Models = attrs.field(init=False)
+    songs: Songs = attrs.field(init=False)
+    voice: Voice = attrs.field(init=False)
     _accounts: list[Account] = attrs.field(init=False)
     _started: float | None = attrs.field(default=None, init=False)
     _turns: threading.Lock = attrs.field(factory=threading.Lock, init=False)
 
     def __attrs_post_init__(self) -> None:
-        names = [f"account-{number + 1}" for number in range(self.behaviour.accounts)]
+        self._accounts = self.new_accounts("account")
+        self.models, self.songs, self.voice = Models(self), Songs(self), Voice(self)
+
+    def new_accounts(self, name: str) -> list[Account]:
+        """Return as many accounts as there are of each sort, named `name-1`, `name-2`…"""
+        names = [f"{name}-{number + 1}" for number in range(self.behaviour.accounts)]
         seed = self.behaviour.seed
-        self._accounts = [Account(name, random.Random(f"{seed} {name}")) for name in names]  # noqa: S311 - as is `rng`
+        return [Account(name, random.Random(f"{seed} {name}")) for name in names]  # noqa: S311 - as is `rng`
+
+    def source(self, name: str) -> random.Random:
+        """Return a random source under the seed, apart from every other."""
+        return random.Random(f"{self.behaviour.seed} {name}")  # noqa: S311 - as is `rng`
 
     def wall(self, at: float | None = None) -> datetime:
         """Return the wall time of a moment on the clock; None: now."""
@@ -192,59 +92,106 @@ class Service:
 
     def prepare(self) -> str:
         """Bind a working account at random and return the new session's id."""
-        account = self._draw_account()
-        session = Session(self._new_id(), account, self.clock())
+        return self.open_session("batch", self._accounts, self.rng)
+
+    def open_session(self, kind: Kind, accounts: Sequence[Account], rng: random.Random) -> str:
+        """Bind one of these accounts at random and return the new session's id."""
+        account = self.draw_account(accounts, rng)
+        session = Session(self.new_id(rng), account, self.clock(), kind)
         self.sessions[session.session_id] = session
         return session.session_id
 
-    def session(self, session_id: str) -> Session:
-        """Return a session; unknown: refused with 404."""
-        if (session := self.sessions.get(session_id.lower())) is None:
+    def session(self, session_id: str, kind: Kind | None = None) -> Session:
+        """Return a session, of one kind or (None) of either; unknown: refused with 404."""
+        session = self.sessions.get(session_id.lower())
+        if session is None or kind not in (None, session.kind):
             raise RefusedError(404, "Task not found", "Not Found")
         return session
 
-    def upload(self, audio_url: str, session_id: str | None, forced: Outcome | None = None) -> Task:
-        """Create and charge one upload task, on the session's account or on one drawn for it."""
-        session = None if session_id is None else self.session(session_id)
-        if session is not None and session.account.lost:
-            raise RefusedError(503, "No available account", "Service Unavailable")
-        account = self._draw_account() if session is None else session.account
-        price, credit = self.behaviour.price, self.behaviour.credits
-        if credit is not None and self.spent + price > credit:
-            raise RefusedError(402, "Insufficient credits", "Payment Required")
-        self.spent += price
+    def upload(
+        self, audio_url: str, session_id: str | None, forced: Outcome | None = None, kind: Kind = "batch"
+    ) -> Task:
+        """Create and charge one upload task, on the account of a session of this kind or on one drawn for it."""
+        session = None if session_id is None else self.session(session_id, kind)
+        if session is not None:
+            session.account.must_work()
+        account = self.draw_account() if session is None else session.account
+        self.spend(self.behaviour.price)
         self.charged[audio_url] += 1
-        task = self._plan(audio_url, account, None if session is None else session.session_id, forced)
+        task = self._plan(audio_url, account, session, forced)
         self.tasks[task.task_id] = task
         if session is not None:
             session.add(task)
         return task
 
+    def spend(self, price: int) -> None:
+        """Charge credits; refused with 402 where there are not enough."""
+        credit = self.behaviour.credits
+        if credit is not None and self.spent + price > credit:
+            raise RefusedError(402, "Insufficient credits", "Payment Required")
+        self.spent += price
+
+    def balance(self) -> int:
+        """Return the credits that are left."""
+        credit = self.behaviour.credits
+        return (_ENDLESS if credit is None else credit) - self.spent
+
+    def begin(
+        self,
+        account: Account,
+        durations: Durations,
+        rng: random.Random,
+        failure: tuple[int, str, str],
+        forced: Outcome | None,
+    ) -> Work:
+        """Fix the course of work that isn't an upload: it stands in nobody's queue."""
+        task_id, seconds = self.new_id(rng), max(0.0, durations.draw(rng))
+        if forced is not None and forced.duration is not None:
+            seconds = forced.duration
+        ends, now = "success" if forced is None else forced.ends, self.clock()
+        starts = now + seconds * _WAITING
+        work = Work(task_id=task_id, account=account, created=now, starts=starts, finishes=now + seconds, ends=ends)
+        self._explain(work, failure, forced)
+        self.works.append(work)
+        return work
+
     def lose_account(self, session_id: str) -> None:
-        """Break a session's account: it takes nothing any more, its unfinished uploads end failed."""
+        """Break a session's account: it takes nothing any more, what it has not finished ends failed."""
         account, now = self.session(session_id).account, self.clock()
         self._take_turns(now)
         account.lost = True
         account.queue.clear()
-        for task in tuple(self.tasks.values()):
-            if task.account is account and task.finishes > now:
-                task.ends, task.finishes, task.lands = "failed", now, None
-                task.starts = min(task.starts, now)
-                task.fail_code, task.fail_reason = self._failure(_ACCOUNT_GONE)
+        for work in (*self.tasks.values(), *self.works):
+            if work.account is account and work.finishes > now:
+                work.ends, work.finishes = "failed", now
+                work.starts = min(work.starts, now)
+                work.fail_code, work.fail_reason = self._failure(_ACCOUNT_GONE)
+                if isinstance(work, Task):
+                    work.lands = None
 
     def status(self, task_id: str) -> dict[str, Any]:
         """Return the JSON of a task or session; unknown: refused with 404."""
         self._take_turns(self.clock())
-        if (session := self.sessions.get(task_id.lower())) is not None:
-            return {
-                "taskId": session.session_id,
-                "status": self._word("success"),
-                "createdAt": self._iso(session.created),
-                self.behaviour.result_field: {"audioIds": session.audio_ids(self.clock())},
-            }
-        if (task := self.tasks.get(task_id.lower())) is None:
+        task_id = task_id.lower()
+        if (session := self.sessions.get(task_id)) is not None:
+            return self._list(session) if session.kind == "batch" else self.models.status(session)
+        if (task := self.tasks.get(task_id)) is not None:
+            return self.shown(task, clip_json(task.clip_id))
+        status = self.songs.status(task_id) or self.voice.status(task_id)
+        if status is None:
             raise RefusedError(404, "Task not found", "Not Found")
-        return dict(self._fields(task, self.clock()))
+        return status
+
+    def shown(self, work: Work, result: object) -> dict[str, Any]:
+        """Return the JSON of a task, with what came of it if it ended well."""
+        return dict(self._fields(work, result, self.clock()))
+
+    def owner(self, clip_id: str) -> Account | None:
+        """Return the account of a clip that exists by now; None: there is no such clip."""
+        for task in self.landed():
+            if task.clip_id == clip_id:
+                return task.account
+        return self.songs.owner(clip_id)
 
     def landed(self) -> Iterator[Task]:
         """Yield the tasks whose clips exist by now."""
@@ -252,56 +199,98 @@ class Service:
         self._take_turns(now)
         return (task for task in tuple(self.tasks.values()) if task.exists(now))
 
+    def word(self, status: str) -> str:
+        """Return a status in the spelling that is set."""
+        return status.upper() if self.behaviour.upper_case else status
+
+    def iso(self, at: float) -> str:
+        """Return a moment on the clock as the answers write it."""
+        return self.wall(at).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+    def draw_account(self, accounts: Sequence[Account] | None = None, rng: random.Random | None = None) -> Account:
+        """Return one of the accounts (None: the ordinary ones) that work; refused with 503 where none does."""
+        working = [account for account in (self._accounts if accounts is None else accounts) if not account.lost]
+        if not working:
+            raise RefusedError(503, "No available account", "Service Unavailable")
+        return (rng or self.rng).choice(working)
+
+    def new_id(self, rng: random.Random) -> str:
+        """Draw an id."""
+        return str(UUID(int=rng.getrandbits(128), version=4))
+
+    def _list(self, session: Session) -> dict[str, Any]:
+        return {
+            "taskId": session.session_id,
+            "status": self.word("success"),
+            "createdAt": self.iso(session.created),
+            self.behaviour.result_field: {"audioIds": session.audio_ids(self.clock())},
+        }
+
     def _take_turns(self, now: float) -> None:
         """Let time pass in the queues that have no order; in the others it was told beforehand."""
         if self.behaviour.order == "fifo":
             return
         with self._turns:  # a ledger may be questioned from another thread
-            for account in self._accounts:
+            for account in (*self._accounts, *self.models.accounts):
                 for task in account.drawn(now):
                     if task.session_id is not None:
                         self.sessions[task.session_id].expect(task)
 
-    def _fields(self, task: Task, now: float) -> Iterator[tuple[str, Any]]:
-        yield "taskId", task.task_id
-        if now < task.finishes:
+    def _fields(self, work: Work, result: object, now: float) -> Iterator[tuple[str, Any]]:
+        yield "taskId", work.task_id
+        if now < work.finishes:
             waiting = "queued" if self.behaviour.vocabulary == "current" else "ready"
-            yield "status", self._word(waiting if now < task.starts else "running")
-            yield "createdAt", self._iso(task.created)
+            yield "status", self.word(waiting if now < work.starts else "running")
+            yield "createdAt", self.iso(work.created)
             return
-        yield "status", self._word({"blank": "success", "late": "timeout"}.get(task.ends, task.ends))
-        yield "createdAt", self._iso(task.created)
-        yield "finishAt", self._iso(task.finishes)
-        if task.ends in ("success", "blank"):
-            yield self.behaviour.result_field, _clip(task) if task.ends == "success" else None
-        if task.fail_code is not None:
-            yield "failCode", task.fail_code
-        if task.fail_reason is not None:
-            yield "failReason", task.fail_reason
+        yield "status", self.word({"blank": "success", "late": "timeout"}.get(work.ends, work.ends))
+        yield "createdAt", self.iso(work.created)
+        yield "finishAt", self.iso(work.finishes)
+        if work.ends in ("success", "blank"):
+            yield self.behaviour.result_field, result if work.ends == "success" else None
+        if work.fail_code is not None:
+            yield "failCode", work.fail_code
+        if work.fail_reason is not None:
+            yield "failReason", work.fail_reason
 
-    def _plan(self, audio_url: str, account: Account, session_id: str | None, forced: Outcome | None) -> Task:
+    def _plan(self, audio_url: str, account: Account, session: Session | None, forced: Outcome | None) -> Task:
         # The same draws in the same order whatever is forced: a rule more leaves other uploads as they were.
-        task_id, clip_id = self._new_id(), self._new_id()
-        roll, seconds = self.rng.random(), max(0.0, self.behaviour.durations.draw(self.rng))
-        ends = self._drawn_end(roll) if forced is None else forced.ends
+        listed = session is None or session.kind == "batch"
+        rng = self.rng if listed else self.models.rng
+        task_id, clip_id = self.new_id(rng), self.new_id(rng)
+        roll, seconds = rng.random(), max(0.0, self.behaviour.durations.draw(rng))
         if forced is not None and forced.duration is not None:
             seconds = forced.duration
         now = self.clock()
         self._take_turns(now)
         waits = self.behaviour.order == "random" and account.full(now, self.behaviour.parallel)
         starts = now if waits else account.start(now, seconds, self.behaviour.parallel)
-        task = Task(task_id, clip_id, audio_url, account, session_id, now, starts, starts + seconds, ends, lands=None)
-        task.lands = self._landing(task, forced)
-        if ends == "failed":
-            task.fail_code, task.fail_reason = self._failure(_SOURCE_GONE)
-        elif ends in ("timeout", "late"):
-            task.fail_reason = _TOO_LONG
-        if forced is not None and ends in ("failed", "timeout", "late"):
-            task.fail_code = task.fail_code if forced.fail_code is None else forced.fail_code
-            task.fail_reason = task.fail_reason if forced.fail_reason is None else forced.fail_reason
+        task = Task(
+            task_id=task_id,
+            clip_id=clip_id,
+            audio_url=audio_url,
+            account=account,
+            session_id=None if session is None else session.session_id,
+            created=now,
+            starts=starts,
+            finishes=starts + seconds,
+            ends=self._drawn_end(roll) if forced is None else forced.ends,
+        )
+        task.lands = self._landing(task, forced) if listed else self.models.landing(task)
+        self._explain(task, _SOURCE_GONE, forced)
         if waits:
             account.hold(task)
         return task
+
+    def _explain(self, work: Work, failure: tuple[int, str, str], forced: Outcome | None) -> None:
+        """Say why work ends as it does."""
+        if work.ends == "failed":
+            work.fail_code, work.fail_reason = self._failure(failure)
+        elif work.ends in ("timeout", "late"):
+            work.fail_reason = _TOO_LONG
+        if forced is not None and work.ends in ("failed", "timeout", "late"):
+            work.fail_code = work.fail_code if forced.fail_code is None else forced.fail_code
+            work.fail_reason = work.fail_reason if forced.fail_reason is None else forced.fail_reason
 
     def _drawn_end(self, roll: float) -> Ends:
         if roll < self.behaviour.fail_share:
@@ -323,29 +312,3 @@ class Service:
     def _failure(self, kind: tuple[int, str, str]) -> tuple[int | str, str]:
         number, token, reason = kind
         return (number if self.behaviour.fail_code == "number" else token), reason
-
-    def _draw_account(self) -> Account:
-        working = [account for account in self._accounts if not account.lost]
-        if not working:
-            raise RefusedError(503, "No available account", "Service Unavailable")
-        return self.rng.choice(working)
-
-    def _new_id(self) -> str:
-        return str(UUID(int=self.rng.getrandbits(128), version=4))
-
-    def _word(self, status: str) -> str:
-        return status.upper() if self.behaviour.upper_case else status
-
-    def _iso(self, at: float) -> str:
-        return self.wall(at).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def _clip(task: Task) -> dict[str, Any]:
-    return {
-        "id": task.clip_id,
-        "status": "complete",
-        "audio_url": f"https://cdn1.suno.ai/{task.clip_id}.mp3",
-        "image_url": f"https://cdn2.suno.ai/image_{task.clip_id}.jpeg",
-        "has_vocal": True,
-        "display_tags": "indie pop, electronic pop, male vocals",
-    }

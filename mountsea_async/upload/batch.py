@@ -14,10 +14,21 @@ import attrs
 from ..errors import JournalError, MountseaError
 from ..models import Clip, UploadItem
 from ..redact import shown_url
-from .events import ClipsListed, Event, ItemChanged, ItemSettled, Paused, SessionOpened, SubmitsStopped
+from .events import (
+    ClipsListed,
+    Event,
+    ItemChanged,
+    ItemSettled,
+    Paused,
+    SessionOpened,
+    SessionPlanned,
+    SubmitsStopped,
+    TrainingChanged,
+)
 from .lifecycle import ENDS, ItemState, Trigger, advance
 from .reconcile import Attribution, Owner, Reconciliation, reconcile
 from .report import BatchReport, ItemReport, Stats, utc
+from .training import Training
 
 __all__ = ["Batch", "Item"]
 
@@ -106,12 +117,19 @@ class Item:
 
 
 class Batch:
-    """All items of a session, how many are in each state, and what the session's list has brought."""
+    """All items of a session, how many are in each state, and what the session's list has brought.
+
+    Attributes:
+        requests: Requests that were paid for, or may have been.
+    """
 
     def __init__(self) -> None:
         self.items: list[Item] = []
         self.counts: Counter[ItemState] = Counter()
         self.uploads_ended = 0
+        self.requests = 0
+        self.kind: str | None = None
+        self.training: Training | None = None
         self.session_id: str | None = None
         self.adopted = False
         self.earlier: tuple[str, ...] = ()
@@ -226,6 +244,7 @@ class Batch:
             stats=stats or Stats(submits=sum(item.attempts for item in self.uploads()), pauses=self.pauses),
             stopped=self.stopped if self._held_back() else None,
             journal_error=journal_error,
+            training=None if self.training is None else self.training.report(self.session_id),
         )
 
     def _held_back(self) -> bool:
@@ -250,6 +269,10 @@ class Batch:
                 self._note_listed(event)
                 self._repeated |= dict.fromkeys(event.repeated)
                 self._unreadable = event.unreadable
+            case SessionPlanned():
+                self.kind, self.training = event.kind, Training(event.name, event.at_least)
+            case TrainingChanged() if self.training is not None:
+                self.training.apply(event)
             case SessionOpened():
                 self.session_id, self.adopted, self.earlier = event.session_id, event.adopted, event.earlier
                 self._ahead.update(event.earlier)
@@ -302,9 +325,11 @@ class Batch:
                 if not item.open_requests:
                     item.since = event.seq
                 item.open_requests += 1
+                self.requests += item.upload
                 item.before, item.until = item.until, None
             case Trigger.RELEASE | Trigger.REJECT:
                 item.open_requests -= 1
+                self.requests -= item.upload
                 item.until = item.before
             case Trigger.SUCCEED:
                 item.reason = None

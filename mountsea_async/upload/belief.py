@@ -48,6 +48,9 @@ def suspicion(doubt: float, hazard: float, unseen: float) -> tuple[float, float]
 class Belief:
     """The readings of one session's list.
 
+    Args:
+        there: Whether the session has one.
+
     Attributes:
         reading: Whether it is being read just now.
         read_at: When the last answer was asked for; None before the first.
@@ -58,7 +61,8 @@ class Belief:
         audits: Asks that are owed to caution.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, there: bool = True) -> None:
+        self.there = there
         self.reading = False
         self.read_at: float | None = None
         self.again = -inf
@@ -74,8 +78,8 @@ class Belief:
 
     @property
     def misled(self) -> bool:
-        """Whether the list is of no use: it can't be read, or lags behind the tasks."""
-        return self.failures > 0 or self.lags
+        """Whether the list is of no use: there is none, it can't be read, or lags behind the tasks."""
+        return not self.there or self.failures > 0 or self.lags
 
     @property
     def lags(self) -> bool:
@@ -130,7 +134,7 @@ class Belief:
         self._unlisted += failed
         if not listed and not self.misled:
             self.audits += 1  # seldom comes one alone
-        if not (listed or failed):
+        if self.there and not (listed or failed):
             self._doubtful.append((task, now))
             if self.again < inf:
                 self.again = now + GRACE

@@ -24,8 +24,10 @@ from .store import EventRow
 __all__ = ["KINDS", "decode", "encode"]
 
 KINDS: Final[dict[str, type[Event]]] = {
+    "session_planned": events.SessionPlanned,
     "session_opened": events.SessionOpened,
     "item_changed": events.ItemChanged,
+    "training_changed": events.TrainingChanged,
     "item_settled": events.ItemSettled,
     "paused": events.Paused,
     "submits_stopped": events.SubmitsStopped,

@@ -23,8 +23,27 @@ __all__ = [
     "Reconciled",
     "SessionClosed",
     "SessionOpened",
+    "SessionPlanned",
     "SubmitsStopped",
+    "TrainingChanged",
 ]
+
+
+@attrs.frozen
+class SessionPlanned:
+    """What the session is for, where it is more than a batch of uploads. The first event of such a session.
+
+    Attributes:
+        kind: `custom_model`.
+        name: The name of the model that is to be trained, where it was said beforehand.
+        at_least: On so many clips at least.
+    """
+
+    seq: int
+    at: float
+    kind: str
+    name: str | None = None
+    at_least: int = 6
 
 
 @attrs.frozen
@@ -70,6 +89,35 @@ class ItemChanged:
     reason: str | None = None
     task_id: str | None = None
     clip: Clip | None = None
+    error: MountseaError | None = None
+
+
+@attrs.frozen
+class TrainingChanged:
+    """The state of a custom model's training changed. It goes the way that an item goes.
+
+    Attributes:
+        name: The model's name.
+        trigger: What happened.
+        previous: The state before.
+        state: The state now.
+        clip_ids: The clips that it is trained on, when that is about to be asked for.
+        reason: A short stable word, where the state needs one.
+        task_id: The service's task, which is the session's own.
+        model_id: The model's id, on success.
+        error: The error, where there is one.
+    """
+
+    seq: int
+    at: float
+    name: str
+    trigger: Trigger
+    previous: ItemState
+    state: ItemState
+    clip_ids: tuple[str, ...] = ()
+    reason: str | None = None
+    task_id: str | None = None
+    model_id: str | None = None
     error: MountseaError | None = None
 
 
@@ -176,8 +224,10 @@ class SessionClosed:
 
 
 Event: TypeAlias = (
-    SessionOpened
+    SessionPlanned
+    | SessionOpened
     | ItemChanged
+    | TrainingChanged
     | ItemSettled
     | Paused
     | SubmitsStopped

@@ -29,7 +29,9 @@ from ..wire.caller import Caller
 from ..wire.pacing import Shares
 from . import reasons
 from .batch import Item
+from .budget import Budget
 from .events import Paused, SubmitsStopped
+from .kinds import UPLOAD, SessionKind
 from .lifecycle import ItemState, Trigger, path_to
 from .record import Record
 from .submitting import Submitter
@@ -50,6 +52,8 @@ class Fanout:
         rng: Where jitter comes from.
         concurrency: Requests in flight at once, as `Shares` divides them.
         record: The items and everything that happens to them.
+        kind: The kind of session that they are uploaded to.
+        budget: What may be spent; None for no bound.
     """
 
     def __init__(
@@ -60,6 +64,8 @@ class Fanout:
         rng: random.Random,
         concurrency: int,
         record: Record,
+        kind: SessionKind = UPLOAD,
+        budget: Budget | None = None,
     ) -> None:
         self._caller = caller
         self._config = config
@@ -68,7 +74,16 @@ class Fanout:
         self._unwanted: set[Item] = set()
         self.record = record
         self.batch = record.batch
-        self.submitter = Submitter(caller, config, rng=rng, lane=shares.submits, record=record, owner=self)
+        self.submitter = Submitter(
+            caller,
+            config,
+            rng=rng,
+            lane=shares.submits,
+            record=record,
+            owner=self,
+            item_request=kind.item,
+            budget=budget,
+        )
         self.turns = Turns(
             config.poll,
             rng,
@@ -77,6 +92,7 @@ class Fanout:
             asks=shares.polls,
             heard=self.heard,
             failed=self.fail,
+            lists=kind.lists,
         )
         self.crash: BaseException | None = None
         self._winding: str | None = None
@@ -160,8 +176,9 @@ class Fanout:
     # ------------------------------------------------------------------------------------------- one item's way
     async def _run(self, item: Item) -> None:
         try:
-            if item.state is ItemState.SUBMITTED or await self._accepted(item, await self.submitter.submit(item)):
-                await self._poll(item)
+            old = item.state is ItemState.SUBMITTED
+            if old or await self._accepted(item, await self.submitter.submit(item)):
+                await self._poll(item, old=old)
         except Exception as crash:  # noqa: BLE001 - as `fail` says
             self.fail(crash)
         except asyncio.CancelledError:
@@ -183,8 +200,8 @@ class Fanout:
             await self.record.durable()
         return True
 
-    async def _poll(self, item: Item) -> None:
-        self.turns.begin(item)
+    async def _poll(self, item: Item, *, old: bool) -> None:
+        self.turns.begin(item, old=old)
         follower = Follower(self._caller, item.task_id or "", self._config.poll, self.turns, item.index)
         task = None
         try:

@@ -6,14 +6,13 @@ Pure: parses URLs, resolves nothing.
 from __future__ import annotations
 
 import ipaddress
-import json
 import os
 import re
 import socket
 import sys
 import unicodedata
 import warnings
-from collections.abc import AsyncIterable, Iterable, Mapping
+from collections.abc import AsyncIterable, Iterable
 from pathlib import Path
 from typing import Any, TypeAlias
 from urllib.parse import SplitResult, urlsplit
@@ -26,13 +25,10 @@ __all__ = [
     "DuplicateURLWarning",
     "Urls",
     "check_audio_url",
-    "check_concurrency",
-    "check_deadline",
     "check_entries",
     "check_journal",
-    "check_path",
     "collect",
-    "encode_payload",
+    "is_public_address",
     "refused",
     "warn_of_duplicates",
 ]
@@ -41,8 +37,6 @@ Urls: TypeAlias = Iterable[str | UploadItem] | AsyncIterable[str | UploadItem]
 
 MAX_URL = 8000
 """Longer ones are refused: a request's body must fit into one write, or a cancel could cut it in half."""
-MAX_PAYLOAD = 32_768
-"""The same of a whole body, in bytes."""
 _LISTED = 5
 _PRIVATE_NAMES = ("localhost", "local", "internal", "lan", "home.arpa", "localdomain", "intranet")
 _UNSAFE = re.compile(r"[\x00-\x20\x7f-\xa0\u2028\u2029\ud800-\udfff\\<>\"`{}|^]")
@@ -233,6 +227,16 @@ def _address(host: str) -> _Address | None:
         return None
 
 
+def is_public_address(host: str) -> bool:
+    """Whether the whole Internet can reach a literal address, as far as its form tells.
+
+    Args:
+        host: The address, in any spelling.
+    """
+    address = _address(host)
+    return address is not None and _is_public(address)
+
+
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 _IPV4_COMPATIBLE = ipaddress.IPv6Network("::/96")
 
@@ -247,71 +251,3 @@ def _is_public(address: _Address) -> bool:
         if address in _NAT64:
             return _is_public(ipaddress.IPv4Address(address.packed[12:]))
     return address.is_global and not address.is_multicast
-
-
-# ------------------------------------------------------------------------------------------------- other endpoints
-_PATH = re.compile(r"/[A-Za-z0-9._~!$&'()*+,;=:@/-]*", re.ASCII)
-
-
-def check_path(path: Any) -> str:
-    """The path of an endpoint.
-
-    Raises:
-        InputError: It isn't one.
-    """
-    steps = path.split("/") if isinstance(path, str) else []
-    if not steps or not _PATH.fullmatch(path) or ".." in steps or path.startswith("//"):
-        raise InputError(f"path={_shown(path)!r}: give what follows the base URL, like '/suno/v2/lyrics'")
-    return str(path)
-
-
-def encode_payload(payload: Any) -> bytes:
-    """The body of a call.
-
-    Raises:
-        InputError: It isn't a mapping of values that JSON has, or too long.
-    """
-    if not isinstance(payload, Mapping):
-        raise InputError(f"payload: give a mapping of the endpoint's fields, not {type(payload).__name__}")
-    try:
-        body = json.dumps(dict(payload), separators=(",", ":"), allow_nan=False).encode()
-    except (TypeError, ValueError, RecursionError) as error:
-        raise InputError(f"payload: this can't be written as JSON ({error})") from None
-    if len(body) > MAX_PAYLOAD:
-        raise InputError(f"payload: {len(body)} bytes as JSON, at most {MAX_PAYLOAD} can be sent")
-    return body
-
-
-# ------------------------------------------------------------------------------------------------------ numbers
-def check_concurrency(concurrency: Any, ceiling: float) -> int:
-    """How many submits may be in flight.
-
-    Args:
-        concurrency: From 1 to `ceiling`.
-        ceiling: Requests that the client has room for.
-
-    Raises:
-        ConfigurationError: It isn't a whole number in that range.
-    """
-    if isinstance(concurrency, bool) or not isinstance(concurrency, int) or not 1 <= concurrency <= ceiling:
-        raise ConfigurationError(f"concurrency={concurrency!r}: give a whole number from 1 to {ceiling:.0f}")
-    return concurrency
-
-
-MAX_DEADLINE = 10**9
-
-
-def check_deadline(deadline: Any) -> float | None:
-    """Seconds from now at which to stop.
-
-    Raises:
-        ConfigurationError: It isn't a number above 0.
-    """
-    if deadline is None:
-        return None
-    if isinstance(deadline, bool) or not isinstance(deadline, int | float) or not 0 < deadline <= MAX_DEADLINE:
-        # An integer can have more digits than Python is willing to write down.
-        huge = isinstance(deadline, int) and abs(deadline) > MAX_DEADLINE
-        shown = "a number that huge" if huge else repr(deadline)
-        raise ConfigurationError(f"deadline={shown}: give seconds above 0, or None for no deadline")
-    return float(deadline)

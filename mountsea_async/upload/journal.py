@@ -88,6 +88,7 @@ class Journal:
         *,
         keep_duplicates: bool,
         must_exist: bool = False,
+        opening: Sequence[Event] = (),
     ) -> tuple[Journal, Past]:
         """Opens a journal for writing: a new one, or one to go on with.
 
@@ -97,6 +98,7 @@ class Journal:
             entries: The inputs of the batch; None: whatever the journal holds.
             keep_duplicates: Whether entries of a new journal that repeat a URL are uploads of their own.
             must_exist: Whether it must hold a batch already.
+            opening: What a new journal begins with.
 
         Raises:
             InputError: Metadata of entries can't be written as JSON.
@@ -110,7 +112,7 @@ class Journal:
             await journal._call(journal._store.open)
             header = await journal._call(journal._store.header)
             if header is None and not must_exist:
-                past = await journal._begin(binding, entries, rows)
+                past = await journal._begin(binding, entries, rows, opening)
             else:
                 past = Past() if header is None else await journal._go_on(header, binding, entries)
                 journal._expect(past, must_exist=must_exist)
@@ -119,10 +121,17 @@ class Journal:
             raise
         return journal, past
 
-    async def _begin(self, binding: Binding, entries: Sequence[UploadItem] | None, rows: Sequence[EntryRow]) -> Past:
+    async def _begin(
+        self,
+        binding: Binding,
+        entries: Sequence[UploadItem] | None,
+        rows: Sequence[EntryRow],
+        opening: Sequence[Event],
+    ) -> Past:
         hashed = None if entries is None else inputs_hash(entries)
-        await self._call(self._store.create, header_of(binding, hashed), rows)
-        return Past(tuple((entry, row.duplicate_of, None) for entry, row in zip(entries or (), rows, strict=True)))
+        await self._call(self._store.create, header_of(binding, hashed), rows, tuple(map(codec.encode, opening)))
+        known = tuple((entry, row.duplicate_of, None) for entry, row in zip(entries or (), rows, strict=True))
+        return Past(known, tuple(opening))
 
     async def _go_on(self, header: Header, binding: Binding, entries: Sequence[UploadItem] | None) -> Past:
         known = await self._call(self._read_entries)

@@ -51,10 +51,13 @@ class Schedule:
         policy: The one price, bounds, and the strategy.
         rng: Where the backoff's jitter comes from.
         more: Tells how many uploads are still to be accepted.
+        lists: Whether the session has a list.
     """
 
-    def __init__(self, policy: PollPolicy, rng: random.Random, more: Callable[[], int] = lambda: 0) -> None:
-        self._known = Situation(policy, more)
+    def __init__(
+        self, policy: PollPolicy, rng: random.Random, more: Callable[[], int] = lambda: 0, *, lists: bool = True
+    ) -> None:
+        self._known = Situation(policy, more, lists=lists)
         self._window, self._belief = self._known.window, self._known.belief
         self._completions = self._known.completions
         self._bounds = Bounds(policy, rng, self._window)
@@ -88,14 +91,24 @@ class Schedule:
         self._known.allowed = rate
 
     # -------------------------------------------------------------------------------------------------- being told
-    def add(self, task: int, now: float) -> None:
-        """A task was accepted."""
+    def add(self, task: int, now: float, *, old: bool = False) -> None:
+        """A task was accepted.
+
+        Args:
+            task: The task.
+            now: The time.
+            old: It may have been long ago, so that it may have ended by now.
+        """
         if not self._known.accepted:
             self._completions.began = now
             self._guess.sentinel_at = now + 2 * self._known.first
         self._known.advance(now)
         self._known.accepted += 1
-        self._bounds.bind(self._window.add(task, now), now)
+        seat = self._window.add(task, now)
+        if old and not self._belief.there:  # where there is a list it is read at once
+            self._bounds.ask_now(seat, now)
+        else:
+            self._bounds.bind(seat, now)
         self._window.fill(now)
 
     def read_soon(self) -> None:
@@ -262,7 +275,7 @@ class Schedule:
 
     def _next_reading(self, now: float) -> float:
         known, belief = self._known, self._belief
-        if known.plain or known.few or not self._window:
+        if known.plain or known.few or not belief.there or not self._window:
             return inf
         if belief.again == inf:
             return now

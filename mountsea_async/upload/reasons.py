@@ -21,6 +21,7 @@ __all__ = ["cut_short", "not_submitted", "still_pending", "withheld"]
 _BECAUSE = {
     "unauthorized": "the service refuses the key",
     "credits": "there are no credits left",
+    "budget": "max_credits would be exceeded",
     "session_gone": "the service doesn't know the session any more",
     "no_account": "the session's account is not available",
     "unreachable": "the service can't be reached",

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 from ..errors import ClientStateError, JournalError
 from ..models import Task, UploadItem
 from .batch import Batch, Item
-from .events import Event, ItemChanged, JournalFailed, SessionOpened
+from .events import Event, ItemChanged, JournalFailed, SessionOpened, TrainingChanged
 from .lifecycle import ItemState, Trigger, advance
 from .log import EventLog
+from .training import Training
 
 if TYPE_CHECKING:
     from .journal import Journal
@@ -129,7 +130,7 @@ class Record:
             self._journal.add(entry, item.index, item.duplicate_of, item.replaces)
         return item, original
 
-    def emit(self, kind: Callable[..., Event], **fields: Any) -> None:
+    def emit(self, kind: Callable[..., Event], /, **fields: Any) -> None:
         """Makes an event happen: the items follow it, the log keeps it, the callback hears of it."""
         event = kind(seq=len(self.log), at=self.now() + self._wall, **fields)
         self.batch.apply(event)
@@ -174,6 +175,12 @@ class Record:
                 self._waiting_since[item] = self.now()
         if trigger in _SIGNS_OF_LIFE:
             self.last_life = self.now()
+
+    def change_training(self, trigger: Trigger, name: str, **facts: Any) -> None:
+        """Takes the training of the session's model through one transition."""
+        training = self.batch.training or Training()
+        state = advance(training.state, trigger)
+        self.emit(TrainingChanged, name=name, trigger=trigger, previous=training.state, state=state, **facts)
 
     def change_one(self, item: Item, trigger: Trigger, **facts: Any) -> None:
         """Takes one item through one transition."""

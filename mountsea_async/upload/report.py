@@ -16,6 +16,7 @@ from ..errors import JournalError, MountseaError
 from ..models import NO_METADATA, Clip
 from .lifecycle import ENDS, ItemState
 from .reconcile import Reconciliation
+from .training import TrainingReport
 
 __all__ = ["BatchFailed", "BatchReport", "ItemReport", "Stats"]
 
@@ -126,6 +127,7 @@ class BatchReport:
         stats: What it took.
         stopped: Why submitting stopped before the last item, as in `NotSubmittedError.reason`; None if it didn't.
         journal_error: Why the journal could not be written; what happened from then on is in this report alone.
+        training: The training of the session's custom model; None in a batch upload session.
     """
 
     session_id: str | None
@@ -134,6 +136,7 @@ class BatchReport:
     stats: Stats = attrs.field(factory=Stats)
     stopped: str | None = None
     journal_error: JournalError | None = None
+    training: TrainingReport | None = None
 
     def _in(self, *states: ItemState) -> tuple[ItemReport, ...]:
         return tuple(item for item in self.items if item.state in states)
@@ -213,7 +216,7 @@ class BatchReport:
                 "unreadable": verdict.unreadable,
             },
             "stats": attrs.asdict(self.stats),
-        }
+        } | ({} if self.training is None else {"training": self.training.to_dict()})
 
 
 class BatchFailed(MountseaError):  # noqa: N818 - the public name

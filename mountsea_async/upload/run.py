@@ -7,25 +7,29 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from ..config import ClientConfig
 from ..errors import InputError, JournalError, JournalMismatch
 from ..models import SessionAudio, UploadItem
-from ..wire import decode, endpoints
+from ..wire import decode
 from ..wire.caller import Caller
 from .batch import Batch, Item
+from .budget import Budget
 from .closing import watch
-from .events import Event, SessionClosed, SessionOpened
+from .events import Event, SessionClosed, SessionOpened, SessionPlanned
 from .fanout import Fanout
+from .kinds import CUSTOM_MODEL, UPLOAD, SessionKind
 from .record import Record
 from .report import BatchReport, Stats
 from .settling import OnUnknown, Settling
 from .unbroken import to_the_end
+from .unlisted import Unlisted
 
 if TYPE_CHECKING:
     from .journal import Journal
@@ -56,7 +60,14 @@ class JournalSettings:
 
 @attrs.frozen(kw_only=True)
 class Plan:
-    """How a session is to be run; `MountseaClient.upload_batch` explains each."""
+    """How a session is to be run; `MountseaClient.upload_batch` explains most.
+
+    Attributes:
+        kind: The kind of session; None: that of the journal.
+        model: The name of the model that is to be trained, and on how many clips at least, where that was said
+            beforehand.
+        budget: What may be spent; None for no bound.
+    """
 
     config: ClientConfig
     rng: random.Random
@@ -66,6 +77,17 @@ class Plan:
     keep_duplicates: bool
     on_unknown: OnUnknown
     journal: JournalSettings | None
+    kind: SessionKind | None = UPLOAD
+    model: tuple[str, int] | None = None
+    budget: Budget | None = None
+
+    def planned(self) -> dict[str, Any]:
+        """What is known beforehand of the model, as fields of an event."""
+        return {} if self.model is None else dict(zip(("name", "at_least"), self.model, strict=True))
+
+    def uploads_in(self, entries: Sequence[UploadItem]) -> int:
+        """How many uploads entries make."""
+        return len(entries) if self.keep_duplicates else len({entry.audio_url for entry in entries})
 
 
 class Run:
@@ -81,9 +103,10 @@ class Run:
         leaving: Whether it takes in nothing more.
     """
 
-    record: Record  # these five are there once it was opened
+    record: Record  # these six are there once it was opened
     fanout: Fanout
-    settling: Settling
+    settling: Settling | Unlisted
+    kind: SessionKind
     session_id: str
     _watchdog: asyncio.Task[None]
 
@@ -113,6 +136,9 @@ class Run:
             self.record = record = Record(self._plan.on_event, self._journal)
             if past is not None:
                 self._restore(past)
+            elif self._plan.kind is CUSTOM_MODEL:
+                record.emit(SessionPlanned, kind=CUSTOM_MODEL.word, **self._plan.planned())
+            self.kind = self._checked_kind(record.batch)
             refused = record.batch.stopped
             await self._open_session(record.batch)
             await self._go_on(resumed=past is not None, refused=refused)
@@ -121,6 +147,24 @@ class Run:
             await self._let_go_of_journal()
             raise
         self._watchdog = self._watch()
+
+    def _checked_kind(self, batch: Batch) -> SessionKind:
+        """The kind of session that it is, by the journal where there is one.
+
+        Raises:
+            JournalMismatch: The journal is that of another kind, or of another model.
+        """
+        plan, path = self._plan, str(self._plan.journal.path) if self._plan.journal else ""
+        held = CUSTOM_MODEL if batch.kind == CUSTOM_MODEL.word else UPLOAD
+        if plan.kind not in (None, held):
+            words = "a custom model: use train_model or custom_model_session"
+            words = words if held is CUSTOM_MODEL else "a batch upload: use upload_batch or upload_session"
+            raise JournalMismatch(f"journal {path} is that of {words}, or name another journal", path=path)
+        name = None if batch.training is None else batch.training.name
+        if name is not None and plan.model is not None and name != plan.model[0]:
+            said = f"journal {path} is that of model {name!r}, not {plan.model[0]!r}: name another journal"
+            raise JournalMismatch(said, path=path)
+        return held
 
     def _restore(self, past: Past) -> None:
         from .past import undamaged  # noqa: PLC0415 - as below
@@ -145,9 +189,16 @@ class Run:
             inputs,
             keep_duplicates=self._plan.keep_duplicates,
             must_exist=settings.must_exist,
+            opening=self._opening(),
         )
         self._journal.on_failure = self._on_journal_failure
         return past
+
+    def _opening(self) -> tuple[Event, ...]:
+        """What a new journal begins with: whoever goes on with it must know from its first byte what it is for."""
+        if self._plan.kind is not CUSTOM_MODEL:
+            return ()
+        return (SessionPlanned(0, time.time(), CUSTOM_MODEL.word, **self._plan.planned()),)
 
     def _on_journal_failure(self, error: JournalError) -> None:
         self.record.journal_failed(error)
@@ -167,8 +218,19 @@ class Run:
             adopted = plan.session_id is not None
         else:
             self.session_id, earlier, adopted = known, batch.earlier, batch.adopted
-        self.fanout = Fanout(self._caller, plan.config, rng=plan.rng, concurrency=plan.concurrency, record=self.record)
-        self.settling = Settling(self._caller, plan.config, self.fanout, plan.on_unknown, self._deadline_at)
+        self.fanout = Fanout(
+            self._caller,
+            plan.config,
+            rng=plan.rng,
+            concurrency=plan.concurrency,
+            record=self.record,
+            kind=self.kind,
+            budget=plan.budget,
+        )
+        if self.kind.lists:
+            self.settling = Settling(self._caller, plan.config, self.fanout, plan.on_unknown, self._deadline_at)
+        else:
+            self.settling = Unlisted(self.fanout, plan.on_unknown)
         self.fanout.submitter.on_hole = self.settling.open_hole
         self.fanout.turns.read = self.settling.glimpse
         if plan.on_event is not None or self._deadline_at is not None:
@@ -180,7 +242,9 @@ class Run:
         """The session's id, and the clips that it holds already."""
         session_id = self._plan.session_id
         if session_id is None:
-            return await self._caller.ask(endpoints.prepare_session(), decode.session_id), ()
+            return await self._caller.ask(self.kind.prepare(), decode.session_id), ()
+        if not self.kind.lists:
+            return session_id, ()
         task = await self._caller.task(session_id, audio_ids=ADOPTED_AT_MOST)
         if not isinstance(task.data, SessionAudio):
             raise InputError(f"session_id={session_id!r} is a task, but no upload session")
@@ -201,13 +265,15 @@ class Run:
 
     # -------------------------------------------------------------------------------------------------- running
     def check(self, entries: Sequence[UploadItem]) -> None:
-        """Makes sure that the journal can hold entries.
+        """Makes sure that the journal can hold entries, and that they can be paid for.
 
         Raises:
-            InputError: It can't; names each.
+            InputError: It can't, or they can't.
         """
         if self._journal is not None:
             self._journal.check(entries)
+        if self._plan.budget is not None:
+            self._plan.budget.check(self._plan.uploads_in(entries), self.record.batch.requests)
 
     def start(self, entries: Sequence[UploadItem]) -> list[Item]:
         """Puts entries in flight."""

@@ -19,8 +19,11 @@ from ..errors import ClientStateError, ConfigurationError, JournalError, Mountse
 from ..models import Clip, UploadItem
 from ..wire.caller import Caller
 from .batch import Item
+from .budget import Budget
 from .events import Event, ItemChanged
-from .inputs import Urls, check_deadline, check_entries, collect, warn_of_duplicates
+from .fields import check_deadline
+from .inputs import Urls, check_entries, collect, warn_of_duplicates
+from .kinds import UPLOAD, SessionKind
 from .lifecycle import ENDS
 from .report import BatchReport, ItemReport
 from .run import JournalSettings, Plan, Run
@@ -52,6 +55,9 @@ class UploadSession:
         allow_private: bool = False,
         on_unknown: OnUnknown = "hold",
         journal: JournalSettings | None = None,
+        budget: Budget | None = None,
+        kind: SessionKind | None = UPLOAD,
+        model: tuple[str, int] | None = None,
     ) -> None:
         if on_unknown not in get_args(OnUnknown):
             raise ConfigurationError(f"on_unknown={on_unknown!r}: give one of {', '.join(get_args(OnUnknown))}")
@@ -69,6 +75,9 @@ class UploadSession:
             keep_duplicates=keep_duplicates,
             on_unknown=on_unknown,
             journal=journal,
+            kind=kind,
+            model=model,
+            budget=budget,
         )
         self._allow_private = allow_private
         self._seconds = check_deadline(deadline)
@@ -128,6 +137,8 @@ class UploadSession:
             await self._expect_journal()
             return ()
         entries = await self._read(urls)
+        if self._plan.budget is not None:
+            self._plan.budget.check(self._plan.uploads_in(entries))
         if self._plan.journal is not None:
             self._inputs = entries
             if not self._plan.keep_duplicates:

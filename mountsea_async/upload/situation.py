@@ -41,6 +41,7 @@ class Situation:
     Args:
         policy: The one price, bounds, and the strategy.
         more: Tells how many uploads are still to be accepted.
+        lists: Whether there is a list of clips.
 
     Attributes:
         policy: As above.
@@ -71,14 +72,14 @@ class Situation:
         shortest: Seconds that are the shortest wait.
     """
 
-    def __init__(self, policy: PollPolicy, more: Callable[[], int]) -> None:
+    def __init__(self, policy: PollPolicy, more: Callable[[], int], *, lists: bool = True) -> None:
         self.policy = policy
         self.more = more
         self.plain = policy.strategy == "backoff"
         self.stream = True
         self.allowed: float | None = None
         self.window = Window()
-        self.belief = Belief()
+        self.belief = Belief(there=lists)
         self.first, self.cap = policy.bounds
         self.shortest = self.first
         self.completions = Completions(self.first / 2)

@@ -83,7 +83,7 @@ class Store:
         """The events, in their order, one by one."""
         return tables.read_rows(self._connected(), self.path, tables.EVENTS, EventRow)
 
-    def create(self, header: Header, entries: Sequence[EntryRow]) -> None:
+    def create(self, header: Header, entries: Sequence[EntryRow], events: Sequence[EventRow] = ()) -> None:
         """Begins a fresh journal, durably.
 
         Raises:
@@ -92,7 +92,7 @@ class Store:
         """
         if self.header() not in (None, header):
             raise JournalMismatch(f"{self.path} is another batch's journal: name another file", path=str(self.path))
-        self.commit(entries, (), header)
+        self.commit(entries, events, header)
 
     def commit(self, entries: Sequence[EntryRow], events: Sequence[EventRow], header: Header | None = None) -> None:
         """Writes all of it or none, durable when it returns; the same call may be made again after it failed.

@@ -13,12 +13,13 @@ import attrs
 
 from ..config import ClientConfig
 from ..errors import JournalError, MountseaError, NoAccountError, NotSentError, UnknownOutcomeError
-from ..wire import decode, endpoints, protocol
+from ..wire import decode, protocol
 from ..wire.caller import Caller
 from ..wire.endpoints import Request
 from ..wire.pacing import Lane
 from . import reasons
 from .batch import Item
+from .budget import Budget
 from .gate import SubmitGate
 from .lifecycle import ItemState, Trigger
 from .patience import outage_delay
@@ -69,6 +70,8 @@ class Submitter:
         lane: To be held for one attempt.
         record: The items and everything that happens to them.
         owner: Runs the items.
+        item_request: Makes the request that uploads a URL, from the session's id and the URL.
+        budget: What may be spent; None for no bound.
 
     Attributes:
         gate: Whether submits may go.
@@ -85,7 +88,11 @@ class Submitter:
         lane: Lane,
         record: Record,
         owner: Owner,
+        item_request: Callable[[str, str], Request],
+        budget: Budget | None,
     ) -> None:
+        self.item_request = item_request
+        self._budget = budget
         self._caller = caller
         self._config = config
         self._rng = rng
@@ -106,6 +113,10 @@ class Submitter:
     def stopped(self) -> bool:
         """Whether nothing more is to be submitted."""
         return self._record.batch.stopped is not None
+
+    def affords_one(self) -> bool:
+        """Whether one more request stays within the budget."""
+        return self._budget is None or self._budget.affords(self._record.batch.requests + 1)
 
     async def submit(self, item: Item) -> str | None:
         """Submits an item. Returns its task's id; None if it has ended, or is to be left as it is."""
@@ -213,6 +224,10 @@ class _Submission:
             raise _Stopped
         if not self.submitter.gate.admits(self.item):
             raise _Held
+        if not self.submitter.affords_one():
+            self.owner.stop("budget")
+            self._end()
+            raise _Stopped
         self.record.change(self.item, Trigger.INTEND)
         try:
             await self.record.durable()
@@ -225,7 +240,7 @@ class _Submission:
             raise _Held
         self.submitter.submits += 1
         self.began = self.record.now()
-        return endpoints.submit_item(self.record.batch.session_id or "", self.item.audio_url)
+        return self.submitter.item_request(self.record.batch.session_id or "", self.item.audio_url)
 
     def not_accepted(self, error: MountseaError) -> None:
         self._release(error)

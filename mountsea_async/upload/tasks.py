@@ -28,9 +28,9 @@ from ..models import Clip, Task, TaskStatus
 from ..wire.caller import Caller
 from ..wire.pacing import NO_LANE, Lane
 from .bounds import lone_delay
-from .inputs import check_deadline
+from .fields import check_deadline
 
-__all__ = ["Follower", "Sighting", "TaskHandle", "clip_of", "data_of", "raw_of"]
+__all__ = ["Follower", "Sighting", "TaskHandle", "check_success", "clip_of", "data_of", "raw_of"]
 
 Sighting: TypeAlias = Task | MountseaError
 _LOST_AFTER = 3
@@ -143,10 +143,21 @@ def clip_of(task: Task) -> Clip:
         TaskTimedOutError: It timed out.
         MissingClipError: It succeeded, but holds no clip.
     """
+    check_success(task)
+    if task.clip is None:
+        raise MissingClipError(f"task {task.task_id} succeeded, but names no clip", task_id=task.task_id)
+    return task.clip
+
+
+def check_success(task: Task) -> None:
+    """Makes sure that an ended task has succeeded.
+
+    Raises:
+        TaskFailedError: It failed.
+        TaskTimedOutError: It timed out.
+    """
     if task.status == TaskStatus.SUCCESS:
-        if task.clip is None:
-            raise MissingClipError(f"task {task.task_id} succeeded, but names no clip", task_id=task.task_id)
-        return task.clip
+        return
     timed_out = task.status == TaskStatus.TIMEOUT
     words = ": ".join(str(part) for part in (task.fail_code, task.fail_reason) if part is not None)
     raise (TaskTimedOutError if timed_out else TaskFailedError)(

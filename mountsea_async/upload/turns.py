@@ -37,6 +37,7 @@ class Turns:
         asks: To be held for each ask.
         heard: Told what each ask brought.
         failed: Told of a bug of ours.
+        lists: Whether the session has a list of clips.
 
     Attributes:
         read: Reads the session's list and tells `listed` or `unread` of it.
@@ -52,9 +53,10 @@ class Turns:
         asks: Lane,
         heard: Callable[[Sighting], None],
         failed: Callable[[Exception], None],
+        lists: bool = True,
     ) -> None:
         self._loop = asyncio.get_running_loop()
-        self._schedule = Schedule(policy, rng, self._more)
+        self._schedule = Schedule(policy, rng, self._more, lists=lists)
         self._schedule.stream = False
         self._pace = pace
         self._batch = batch
@@ -82,11 +84,16 @@ class Turns:
         self._schedule.read_soon()
 
     # ------------------------------------------------------------------------------------------------- the items
-    def begin(self, item: Item) -> None:
-        """An item's task is to be asked for from here on."""
+    def begin(self, item: Item, *, old: bool) -> None:
+        """An item's task is to be asked for from here on.
+
+        Args:
+            item: The item.
+            old: It was accepted in an earlier run.
+        """
         # A list, not a dict: thousands of items may be pending, and each byte counts.
         self._turns += [None] * (item.index + 1 - len(self._turns))
-        self._schedule.add(item.index, self._loop.time())
+        self._schedule.add(item.index, self._loop.time(), old=old)
         self._serve_soon()
 
     def end(self, item: Item, task: Task | None) -> None:

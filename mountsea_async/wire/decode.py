@@ -217,6 +217,23 @@ def _raw(fields: dict[str, Any]) -> Any:
     return next((held for held in (fields.get("data"), fields.get("result")) if held not in (None, "", [], {})), None)
 
 
+_MODEL = re.compile(r"chirp-custom:[0-9A-Za-z-]{8,64}")
+
+
+def custom_model_id(task: Task) -> str | None:
+    """The id of the custom model that a training's task holds, wherever it stands in what the task holds."""
+    return _first_model(task.raw, depth=4)
+
+
+def _first_model(value: Any, depth: int) -> str | None:
+    if isinstance(value, str):
+        return value if _MODEL.fullmatch(value) else None
+    if depth == 0 or not isinstance(value, dict | list):
+        return None
+    held = value.values() if isinstance(value, dict) else value
+    return next((found for each in held if (found := _first_model(each, depth - 1)) is not None), None)
+
+
 def _is_result(value: Any) -> bool:
     # No id, no clip: "success with empty data" is a state that the poller knows how to wait out.
     if isinstance(value, dict):

@@ -1,12 +1,14 @@
 """What is sent: the endpoints' calls as requests, ready for the transport.
 
 Pure: no clock, no socket, no randomness. What an answer means is in `protocol.py`.
-Documentation: docs.mountsea.ai/api-reference/suno/uploadSession, .../uploadSessionItem, .../task, .../upload.
+Documentation: docs.mountsea.ai/api-reference/suno/uploadSession, .../uploadSessionItem, .../task, .../upload,
+.../customModel, .../customModelUpload, .../customModelCreate.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final
 from urllib.parse import quote
@@ -48,6 +50,23 @@ def submit_item(session_id: str, audio_url: str) -> Request:
     """Uploads one file on the session's account. Costs credits."""
     body = _encode({"sessionId": session_id, "audioUrl": audio_url}).encode()
     return Request("POST", "/suno/v2/audio/upload/session/item", body, paid=True)
+
+
+def prepare_custom_model() -> Request:
+    """Binds an account of its own kind and opens a session for a custom model. Costs nothing; no body is documented."""
+    return Request("POST", "/suno/v2/customModel/prepare")
+
+
+def upload_for_custom_model(session_id: str, audio_url: str) -> Request:
+    """Uploads one training file on the session's account. Costs credits."""
+    body = _encode({"sessionId": session_id, "audioUrl": audio_url}).encode()
+    return Request("POST", "/suno/v2/customModel/upload", body, paid=True)
+
+
+def create_custom_model(session_id: str, clip_ids: Sequence[str], name: str) -> Request:
+    """Trains on clips of the session. Costs 100 credits; the task that it makes has the session's id."""
+    body = _encode({"sessionId": session_id, "clipIds": list(clip_ids), "name": name}).encode()
+    return Request("POST", "/suno/v2/customModel/create", body, paid=True)
 
 
 def upload_audio(audio_url: str) -> Request:

@@ -16,6 +16,7 @@ from typing import Literal, TypeVar
 import attrs
 
 from . import plan, sweep
+from .models import draw_model
 from .runs import live, live_naively
 from .verdict import judge, last_report
 from .world import World, inhabit
@@ -27,6 +28,7 @@ T = TypeVar("T")
 class Totals:
     """What many worlds came to."""
 
+    model: bool = False
     worlds: int = 0
     runs: int = 0
     simulated: float = 0.0
@@ -70,19 +72,24 @@ class Totals:
         for seed, complaints in self.failures.items():
             yield f"seed {seed}: {complaints[0]}"
             yield from (f"          {complaint}" for complaint in complaints[1:4])
-            yield f"          again: {again(seed)}"
+            yield f"          again: {again(seed, model=self.model)}"
 
 
-def again(seed: int) -> str:
+def drawn(seed: int, *, model: bool = False) -> plan.Plan:
+    """The world of a seed: that of a batch, or that of a custom model."""
+    return draw_model(seed) if model else plan.draw(seed)
+
+
+def again(seed: int, *, model: bool = False) -> str:
     """The command that lives a world again."""
-    return f"python -m tests.simulation --seed {seed}"
+    return f"python -m tests.simulation {'--model ' if model else ''}--seed {seed}"
 
 
-def many(seeds: Iterable[int]) -> Totals:
+def many(seeds: Iterable[int], *, model: bool = False) -> Totals:
     """Lives the worlds of many seeds."""
-    totals, begun = Totals(), time.perf_counter()
+    totals, begun = Totals(model=model), time.perf_counter()
     for seed in seeds:
-        world = inhabit(plan.draw(seed), live)
+        world = inhabit(drawn(seed, model=model), live)
         totals.add(world, judge(world))
     totals.wall = time.perf_counter() - begun
     return totals
@@ -135,22 +142,24 @@ def paid_twice_naively(seeds: Iterable[int]) -> list[int]:
     return caught
 
 
-def show(seed: int, *, trace: bool) -> int:
+def show(seed: int, *, trace: bool, model: bool) -> int:
     """One world with everything that happened in it."""
     log: list[str] | None = [] if trace else None
-    drawn = plan.draw(seed)
-    print(drawn)
-    world = inhabit(drawn, live, log=log)
+    drawn_up = drawn(seed, model=model)
+    print(drawn_up)
+    world = inhabit(drawn_up, live, log=log)
     print(*(log or ()), sep="\n")
     for number, run in enumerate(world.runs):
         counts = dict(Counter(f"{i.state}/{i.reason}" for i in run.report.items)) if run.report else None
         print(
             f"run {number}: {run.how} from {run.began - world.began:.1f} to {run.ended - world.began:.1f} s, "
-            f"{run.steps} callbacks, {run.events} events, calm={run.calm}, {run.error!r}, {counts}"
+            f"{run.steps} callbacks, {run.events} events, calm={run.calm}, {run.error!r}, {counts}, "
+            f"{run.report and run.report.training}"
         )
     for task in world.tasks():
         lands = None if task.lands is None else round(task.lands - world.began, 1)
         print(f"  {task.audio_url} {task.task_id} -> {task.clip_id} {task.ends}, lands {lands}")
+    print(*(f"  {training}" for training in world.ledger.trainings), sep="\n")
     print("trace", world.net.trace, dict(world.net.hits), dict(world.disk.hits))
     complaints = judge(world)
     print(*(complaints or ["all is well"]), sep="\n")
@@ -165,6 +174,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--hash", action="store_true", help="only the hashes of the traces")
     parser.add_argument("--seeds", type=int, default=0, help="so many worlds")
     parser.add_argument("--start", type=int, default=0, help="the first of them")
+    parser.add_argument("--model", action="store_true", help="those in which a custom model is trained")
     parser.add_argument("--naive", action="store_true", help="with the naive uploader in them")
     parser.add_argument("--sweep", action="store_true", help="one batch, cut off at every callback")
     parser.add_argument("--jobs", type=int, default=1, help="so many processes side by side")
@@ -173,17 +183,17 @@ def main(arguments: Sequence[str]) -> int:
         return sweep_all(given.jobs)
     if given.hash:
         seeds = range(given.start, given.start + given.seeds) if given.seed is None else (given.seed,)
-        print(*(inhabit(plan.draw(seed), live, portable=True).net.trace for seed in seeds), sep="\n")
+        print(*(inhabit(drawn(seed, model=given.model), live, portable=True).net.trace for seed in seeds), sep="\n")
         return 0
     if given.seed is not None:
-        return show(given.seed, trace=given.trace)
+        return show(given.seed, trace=given.trace, model=given.model)
     seeds = range(given.start, given.start + given.seeds)
     if given.naive:
         caught = paid_twice_naively(seeds)
         print(f"the naive uploader pays twice in {len(caught)} of {len(seeds)} worlds")
         return 0
-    begun, totals = time.perf_counter(), Totals()
-    for part in side_by_side(many, seeds, given.jobs):
+    begun, totals = time.perf_counter(), Totals(model=given.model)
+    for part in side_by_side(partial(many, model=given.model), seeds, given.jobs):
         totals.take_in(part)
     totals.wall = time.perf_counter() - begun
     print(*totals.lines(), sep="\n", file=sys.stdout)

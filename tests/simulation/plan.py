@@ -80,6 +80,7 @@ class Plan:
         retry_failed: Whether the last runs send again what has failed.
         again: How many more runs there are once all has ended and landed.
         strict: Nothing may be paid for twice, whatever the caller has allowed.
+        model: The batch is one that a custom model is trained on.
     """
 
     seed: int
@@ -102,6 +103,7 @@ class Plan:
     retry_failed: bool = False
     again: int = 2
     strict: bool = False
+    model: bool = False
 
 
 def urls(count: int) -> tuple[str, ...]:
@@ -109,13 +111,14 @@ def urls(count: int) -> tuple[str, ...]:
     return tuple(f"https://cdn.example.com/song-{number:03}.mp3" for number in range(count))
 
 
-def _rate(rng: random.Random, mean: float) -> float:
+def rate(rng: random.Random, mean: float) -> float:
+    """How often a fault happens, as a share of the requests: mostly seldom."""
     return min(0.5, rng.expovariate(1 / mean))
 
 
 def _some(rng: random.Random, kinds: tuple[str, ...], mean: float) -> dict[str, float]:
     chosen = [kind for kind in kinds if rng.random() < 0.4]
-    return {kind: _rate(rng, mean) for kind in chosen}
+    return {kind: rate(rng, mean) for kind in chosen}
 
 
 def _weather(rng: random.Random) -> Weather:
@@ -133,7 +136,7 @@ def _weather(rng: random.Random) -> Weather:
     )
 
 
-_RETRY_AFTER = ("1", "7", "0", "-3", "soon", "1e9", "600", None, "Sun, 01 Nov 2026 08:00:30 GMT", "")
+RETRY_AFTER = ("1", "7", "0", "-3", "soon", "1e9", "600", None, "Sun, 01 Nov 2026 08:00:30 GMT", "")
 _SHAPES = (
     {"status": "dreaming"},
     {"data": None},
@@ -142,45 +145,45 @@ _SHAPES = (
     {"createdAt": None, "note": "x" * 500},
     {"status": None},
 )
-_TASKLESS = ({"taskId": None}, {"taskId": 7}, {"taskId": ""}, {"taskId": None, "data": {"taskId": "t"}})
+TASKLESS = ({"taskId": None}, {"taskId": 7}, {"taskId": ""}, {"taskId": None, "data": {"taskId": "t"}})
 
 _ON_ITEMS: tuple[Callable[[random.Random], Fault], ...] = (
-    lambda rng: Fault(Answer(rng.choice((500, 502, 504)), after_work=True), share=_rate(rng, 0.06)),
-    lambda rng: Fault(Answer(rng.choice((500, 502, 503, 504))), share=_rate(rng, 0.06)),
-    lambda rng: Fault(html(rng.choice((200, 502)), after_work=rng.random() < 0.5), share=_rate(rng, 0.06)),
-    lambda rng: Fault(rate_limited(rng.choice(_RETRY_AFTER)), share=_rate(rng, 0.1)),
-    lambda rng: Fault(no_account(), share=_rate(rng, 0.08)),
-    lambda rng: Fault(Answer(rng.choice((400, 409, 415))), share=_rate(rng, 0.05)),
-    lambda rng: Fault(Truncate(rng.random()), share=_rate(rng, 0.08)),
-    lambda rng: Fault(Drip(rng.choice((0.01, 0.4, 5.0))), share=_rate(rng, 0.05)),
+    lambda rng: Fault(Answer(rng.choice((500, 502, 504)), after_work=True), share=rate(rng, 0.06)),
+    lambda rng: Fault(Answer(rng.choice((500, 502, 503, 504))), share=rate(rng, 0.06)),
+    lambda rng: Fault(html(rng.choice((200, 502)), after_work=rng.random() < 0.5), share=rate(rng, 0.06)),
+    lambda rng: Fault(rate_limited(rng.choice(RETRY_AFTER)), share=rate(rng, 0.1)),
+    lambda rng: Fault(no_account(), share=rate(rng, 0.08)),
+    lambda rng: Fault(Answer(rng.choice((400, 409, 415))), share=rate(rng, 0.05)),
+    lambda rng: Fault(Truncate(rng.random()), share=rate(rng, 0.08)),
+    lambda rng: Fault(Drip(rng.choice((0.01, 0.4, 5.0))), share=rate(rng, 0.05)),
     lambda rng: Fault(
-        Hang(after_work=rng.random() < 0.5, seconds=rng.choice((3.0, 70.0, None))), share=_rate(rng, 0.05)
+        Hang(after_work=rng.random() < 0.5, seconds=rng.choice((3.0, 70.0, None))), share=rate(rng, 0.05)
     ),
-    lambda rng: Fault(Cut(after_work=True, graceful=rng.random() < 0.5), share=_rate(rng, 0.1)),
-    lambda rng: Fault(Cut(after_work=False, graceful=rng.random() < 0.5), share=_rate(rng, 0.1)),
+    lambda rng: Fault(Cut(after_work=True, graceful=rng.random() < 0.5), share=rate(rng, 0.1)),
+    lambda rng: Fault(Cut(after_work=False, graceful=rng.random() < 0.5), share=rate(rng, 0.1)),
     lambda rng: Fault(
-        redirect("/suno/v2/audio/upload/session/item", rng.choice((301, 303, 307, 308))), share=_rate(rng, 0.05)
+        redirect("/suno/v2/audio/upload/session/item", rng.choice((301, 303, 307, 308))), share=rate(rng, 0.05)
     ),
-    lambda rng: Fault(Reshape(rng.choice(_TASKLESS)), share=_rate(rng, 0.06)),
-    lambda rng: Fault(Outcome("failed"), share=_rate(rng, 0.1)),
-    lambda rng: Fault(Outcome("timeout"), share=_rate(rng, 0.08)),
-    lambda rng: Fault(Outcome("late", late_after=rng.choice((0.5, 12.0, 90.0))), share=_rate(rng, 0.1)),
-    lambda rng: Fault(Outcome("blank"), share=_rate(rng, 0.08)),
+    lambda rng: Fault(Reshape(rng.choice(TASKLESS)), share=rate(rng, 0.06)),
+    lambda rng: Fault(Outcome("failed"), share=rate(rng, 0.1)),
+    lambda rng: Fault(Outcome("timeout"), share=rate(rng, 0.08)),
+    lambda rng: Fault(Outcome("late", late_after=rng.choice((0.5, 12.0, 90.0))), share=rate(rng, 0.1)),
+    lambda rng: Fault(Outcome("blank"), share=rate(rng, 0.08)),
 )
 _ON_POLLS: tuple[Callable[[random.Random], Fault], ...] = (
-    lambda rng: Fault(Answer(rng.choice((404, 500, 502, 504))), on="status", share=_rate(rng, 0.1)),
-    lambda rng: Fault(html(rng.choice((200, 502))), on="status", share=_rate(rng, 0.1)),
-    lambda rng: Fault(rate_limited(rng.choice(_RETRY_AFTER)), on="status", share=_rate(rng, 0.05)),
-    lambda rng: Fault(Reshape(rng.choice(_SHAPES)), on="status", share=_rate(rng, 0.08)),
-    lambda rng: Fault(Truncate(rng.random()), on="status", share=_rate(rng, 0.08)),
-    lambda rng: Fault(Hang(seconds=rng.choice((3.0, None))), on="status", share=_rate(rng, 0.03)),
-    lambda rng: Fault(Cut(), on="status", share=_rate(rng, 0.1)),
+    lambda rng: Fault(Answer(rng.choice((404, 500, 502, 504))), on="status", share=rate(rng, 0.1)),
+    lambda rng: Fault(html(rng.choice((200, 502))), on="status", share=rate(rng, 0.1)),
+    lambda rng: Fault(rate_limited(rng.choice(RETRY_AFTER)), on="status", share=rate(rng, 0.05)),
+    lambda rng: Fault(Reshape(rng.choice(_SHAPES)), on="status", share=rate(rng, 0.08)),
+    lambda rng: Fault(Truncate(rng.random()), on="status", share=rate(rng, 0.08)),
+    lambda rng: Fault(Hang(seconds=rng.choice((3.0, None))), on="status", share=rate(rng, 0.03)),
+    lambda rng: Fault(Cut(), on="status", share=rate(rng, 0.1)),
 )
 _ON_PREPARE: tuple[Callable[[random.Random], Fault], ...] = (
     lambda rng: Fault(
-        Answer(rng.choice((500, 502)), after_work=rng.random() < 0.5), on="prepare", share=_rate(rng, 0.3)
+        Answer(rng.choice((500, 502)), after_work=rng.random() < 0.5), on="prepare", share=rate(rng, 0.3)
     ),
-    lambda rng: Fault(Cut(after_work=rng.random() < 0.5), on="prepare", share=_rate(rng, 0.3)),
+    lambda rng: Fault(Cut(after_work=rng.random() < 0.5), on="prepare", share=rate(rng, 0.3)),
 )
 
 

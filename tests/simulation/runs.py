@@ -93,7 +93,7 @@ async def _happen(  # noqa: C901 - one line for each kind
             await world.service.__aenter__()
 
 
-async def _batch(world: World, process: Process) -> BatchReport:
+async def _batch(world: World, process: Process) -> BatchReport | None:
     plan = world.plan
     client = MountseaClient(KEY, base_url=f"http://{HOST}:{PORT}", config=plan.config)
     client._rng = random.Random(plan.seed + len(world.runs))
@@ -111,6 +111,9 @@ async def _batch(world: World, process: Process) -> BatchReport:
             return await client.resume_batch(world.path, **settings)
         if plan.journal:
             settings["journal"] = world.path
+        if plan.model:
+            await client.train_model(plan.urls, "v6Pro", **settings)
+            return None  # the journal has it
         return await client.upload_batch(plan.urls, keep_duplicates=plan.keep_duplicates, **settings)
 
 
@@ -163,7 +166,7 @@ async def run_once(world: World, fate: Fate | None = None) -> Run:
     return run
 
 
-def _take(run: Run, main: asyncio.Task[BatchReport]) -> None:
+def _take(run: Run, main: asyncio.Task[BatchReport | None]) -> None:
     if main.cancelled():
         run.how = "cancelled"
     elif (error := main.exception()) is not None:
@@ -190,9 +193,9 @@ async def live(world: World) -> None:
         if world.plan.journal:
             world.landed = True
             paid = -1
-            while paid < len(world.tasks()):  # until a run has nothing more to pay for
+            while paid < world.paid:  # until a run has nothing more to pay for
                 await _let_land(world)
-                paid = len(world.tasks())
+                paid = world.paid
                 for _ in range(world.plan.again):
                     await run_once(world)
             await asyncio.sleep(10)

@@ -14,6 +14,7 @@ from typing import Any
 
 from mountsea_async import BatchReport, ItemState, MountseaError, NotSubmittedError
 
+from .models import judge_training, may_raise
 from .patches import KEY
 from .runs import bound
 from .world import Run, World
@@ -37,6 +38,7 @@ def judge(world: World) -> list[str]:
         _no_contradiction,
         _no_secret,
         _nothing_left,
+        judge_training,
     ):
         complaints += look(world)
     return complaints
@@ -90,11 +92,14 @@ def _items(report: BatchReport | None) -> tuple[Any, ...]:
 def _never_lost(world: World) -> Iterator[str]:
     """I2: every clip that was there when the last run ended is in its report."""
     run = world.runs[-1] if world.runs else None
-    if run is None or run.report is None or run.how != "ended":
+    if run is None or run.report is None or not (run.how == "ended" or may_raise(world, run)):
         return
+    known = {item.task_id for item in run.report.items}
     told = {*run.report.audio_ids, *run.report.reconciliation.earlier}
     for task in world.tasks():
         landed = task.lands is not None and task.lands + 1 < run.ended and task.session_id == run.report.session_id
+        if world.plan.model and task.task_id not in known:
+            continue  # nothing lists it, and nobody was told of its task
         if landed and task.lands < _looked_by(world, run) and task.clip_id not in told:
             yield f"I2: the clip {task.clip_id} of {task.audio_url} ({task.ends}) is in no report"
 
@@ -131,7 +136,7 @@ def _never_wrong(world: World) -> Iterator[str]:
 
 def _misses_candidate(world: World, run: Run, item: Any, where: str) -> Iterator[str]:
     """An unknown item whose clip was listed while it could land must name it among its candidates."""
-    if item.state is not ItemState.UNKNOWN or world.foreign or world.plan.keep_duplicates:
+    if item.state is not ItemState.UNKNOWN or world.foreign or world.plan.keep_duplicates or world.plan.model:
         return
     session_id = None if run.report is None else run.report.session_id
     seen_by = min(_looked_by(world, run), world.settled.get(item.index, run.ended)) - _LOOKED
@@ -149,12 +154,17 @@ def _always_ends(world: World) -> Iterator[str]:
             yield f"I4: run {number} was still going on after {took:.0f} s"
         if run.error is not None and not isinstance(run.error, MountseaError):
             yield f"I4: run {number} raised {run.error!r}"[:_SHOWN]
-        elif run.error is not None and run.calm and not (_nowhere_to_go(world) or _too_late(run.error)):
+        elif run.error is not None and run.calm and not _may_raise(world, run, run.error):
             yield f"I4: run {number} raised {run.error!r} though nothing went wrong any more"[:_SHOWN]
     last = world.runs[-1] if world.runs else None
     if last is not None and last.how == "ended" and last.report is not None and not last.report.finished:
         states = Counter(str(item.state) for item in last.report.items)
         yield f"I4: the last run has left items undecided: {dict(states)}"
+
+
+def _may_raise(world: World, run: Run, error: BaseException) -> bool:
+    """Whether a run may end with this error though nothing goes wrong any more."""
+    return _nowhere_to_go(world) or _too_late(error) or (world.plan.model and may_raise(world, run))
 
 
 def _too_late(error: BaseException) -> bool:

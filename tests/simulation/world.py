@@ -107,6 +107,15 @@ class World:
         elif isinstance(event, ItemChanged) and event.trigger == "intend":
             self.settled.pop(event.index, None)
 
+    def sessions(self) -> list[Any]:
+        """Every session of the service."""
+        return list(self.service._service.sessions.values())
+
+    @property
+    def paid(self) -> int:
+        """How many requests were paid for."""
+        return len(self.tasks()) + len(self.ledger.trainings)
+
     def tasks(self) -> list[Any]:
         """Every task of the service, with the whole course of it."""
         return list(self.service._service.tasks.values())
