@@ -55,11 +55,23 @@ if TYPE_CHECKING:
     from .errors import UnexpectedAnswerError as UnexpectedAnswerError
     from .errors import UnknownOutcomeError as UnknownOutcomeError
     from .errors import UsageError as UsageError
+    from .generation import Controls as Controls
+    from .generation import GenerateRequest as GenerateRequest
+    from .generation import GenerateTask as GenerateTask
+    from .generation import PersonaUse as PersonaUse
+    from .generation import Sound as Sound
+    from .generation import TimeRange as TimeRange
     from .models import Clip as Clip
+    from .models import GenerateField as GenerateField
+    from .models import Persona as Persona
+    from .models import Playlist as Playlist
     from .models import SessionAudio as SessionAudio
     from .models import Task as Task
+    from .models import TaskSchema as TaskSchema
     from .models import TaskStatus as TaskStatus
     from .models import UploadItem as UploadItem
+    from .models import VoxStem as VoxStem
+    from .songs import clips_of as clips_of
     from .upload.custom import CustomModelSession as CustomModelSession
     from .upload.events import ClipsListed as ClipsListed
     from .upload.events import Event as Event
@@ -129,7 +141,20 @@ _HOMES = {
         "UnknownOutcomeError",
         "UsageError",
     ),
-    "models": ("Clip", "SessionAudio", "Task", "TaskStatus", "UploadItem"),
+    "generation": ("Controls", "GenerateRequest", "GenerateTask", "PersonaUse", "Sound", "TimeRange"),
+    "models": (
+        "Clip",
+        "GenerateField",
+        "Persona",
+        "Playlist",
+        "SessionAudio",
+        "Task",
+        "TaskSchema",
+        "TaskStatus",
+        "UploadItem",
+        "VoxStem",
+    ),
+    "songs": ("clips_of",),
     "upload.events": (
         "ClipsListed",
         "Event",

@@ -9,9 +9,10 @@ from .custom_models import CustomModels
 from .models import Clip
 from .songs import Songs
 from .upload.fields import check_path, encode_payload
-from .upload.inputs import check_entries
+from .upload.inputs import Urls, check_entries
+from .upload.preflight import PreflightReport, preflight
 from .upload.tasks import TaskHandle, clip_of, data_of
-from .wire import endpoints
+from .wire import answers, endpoints
 
 __all__ = ["MountseaClient"]
 
@@ -81,6 +82,52 @@ class MountseaClient(CustomModels, Songs):
         """
         (item,) = check_entries([audio_url], allow_private=allow_private)
         return await self._submit(endpoints.upload_audio(item.audio_url), data_of)
+
+    async def credits(self) -> float:
+        """The credits that are left. Asked of a host of its own, `balance_url`, with the key in a header of its own.
+
+        Follows docs.mountsea.ai, api-user/credits.
+
+        Raises:
+            AuthenticationError: The key was refused.
+            APIError: The service refuses, or fails again and again.
+            TransportError: No answer came, again and again.
+        """
+        return await self._open_caller().ask(endpoints.balance(), answers.balance)
+
+    async def preflight(
+        self,
+        urls: Urls,
+        *,
+        concurrency: int = 32,
+        timeout: float = 5.0,  # noqa: ASYNC109 - of each URL, not of the call
+        allow_private: bool = False,
+    ) -> PreflightReport:
+        """Asks the host of each URL for its first bytes, once, before anything is paid. Sends nothing to the service.
+
+        Neither the key nor a cookie nor a client's certificate goes along. It tells what this machine gets; the
+        service asks for itself, from elsewhere and later. At most five redirects are followed. Nothing is connected
+        to that the whole Internet can't reach; behind a proxy (as in `ClientConfig`) names are resolved by that, so
+        only names and addresses that are private by their text are refused. The client needn't be open.
+
+        For docs.mountsea.ai/api-reference/suno/upload, which downloads from the URLs.
+
+        Args:
+            urls: Strings or `UploadItem`s, from any iterable or async iterable.
+            concurrency: URLs that are asked for at once, 1 to 100.
+            timeout: Seconds that one URL may take, its redirects included; above 0, at most 600.
+            allow_private: Let loopback and private addresses and all ports pass, for tests.
+
+        Returns:
+            What was found, entry by entry. A URL that stands there more than once is asked for once.
+
+        Raises:
+            InputError: The batch is empty, or entries can't be uploaded whatever their hosts say; nobody was asked.
+            ConfigurationError: A setting is out of its range; nobody was asked.
+        """
+        return await preflight(
+            urls, self._config, concurrency=concurrency, timeout=timeout, allow_private=allow_private
+        )
 
     async def submit(self, path: str, payload: Mapping[str, Any]) -> TaskHandle:
         """Calls an asynchronous endpoint that has no method of its own here: one that answers with a `taskId`.

@@ -1,7 +1,8 @@
 """What the service says, as frozen values; and what a user hands in.
 
 Only values live here. How bytes become these values is `wire/decode.py`'s business.
-Documentation: docs.mountsea.ai/api-reference/suno/task, .../uploadSession, .../uploadSessionItem.
+Documentation: docs.mountsea.ai/api-reference/suno/task, .../uploadSession, .../uploadSessionItem, .../playlistCreate,
+.../getVoxStem, .../persona, .../generateSchema.
 """
 
 from __future__ import annotations
@@ -13,7 +14,18 @@ from typing import Any
 
 import attrs
 
-__all__ = ["Clip", "SessionAudio", "Task", "TaskStatus", "UploadItem"]
+__all__ = [
+    "Clip",
+    "GenerateField",
+    "Persona",
+    "Playlist",
+    "SessionAudio",
+    "Task",
+    "TaskSchema",
+    "TaskStatus",
+    "UploadItem",
+    "VoxStem",
+]
 
 
 class TaskStatus(StrEnum):
@@ -105,6 +117,98 @@ class Task:
         if isinstance(self.data, tuple) and len(self.data) == 1:
             return self.data[0]
         return None
+
+
+@attrs.frozen
+class Playlist:
+    """A playlist of one to four clips of one account.
+
+    Attributes:
+        id: What a generation of the kind `inspiration` takes as its `playlist_id`.
+        name: Its name.
+        clip_ids: Its clips.
+    """
+
+    id: str
+    name: str
+    clip_ids: tuple[str, ...]
+
+
+@attrs.frozen
+class VoxStem:
+    """The voice of a clip, by itself.
+
+    Attributes:
+        id: What a vocal persona takes as its `vox_audio_id`.
+        status: Its status.
+        source_clip_id: The clip.
+        vocal_start_s: Seconds into the clip at which it begins; `vocal_end_s` at which it ends.
+        vocal_audio_url: Where it can be had.
+    """
+
+    id: str
+    status: str | None = None
+    source_clip_id: str | None = None
+    vocal_start_s: float | None = None
+    vocal_end_s: float | None = None
+    vocal_audio_url: str | None = None
+
+
+@attrs.frozen
+class Persona:
+    """A persona: a voice or a style, to be used in generations on its account.
+
+    Attributes:
+        id: What `PersonaUse` takes.
+        name: Its name.
+        description: Its description.
+        persona_type: `vox` for a vocal one.
+        is_public: Whether others see it.
+        root_clip_id: The clip that it was made of.
+        image_s3_id: Its picture.
+        vocal_start_s: Seconds into the clip at which its voice begins; `vocal_end_s` at which it ends.
+    """
+
+    id: str
+    name: str | None = None
+    description: str | None = None
+    persona_type: str | None = None
+    is_public: bool | None = None
+    root_clip_id: str | None = None
+    image_s3_id: str | None = attrs.field(default=None, repr=False)
+    vocal_start_s: float | None = None
+    vocal_end_s: float | None = None
+
+
+@attrs.frozen
+class GenerateField:
+    """A field of a generation, as the service describes it."""
+
+    field: str
+    description: str | None = None
+    type: str | None = None
+    example: Any = attrs.field(default=None, hash=False)
+
+
+@attrs.frozen
+class TaskSchema:
+    """What the service says of one kind of generation.
+
+    Attributes:
+        task: The kind.
+        description: What it does.
+        required: The fields that it requires.
+        optional: Those that it takes besides.
+        not_allowed: Those that it ignores.
+        example: A whole request, as JSON values.
+    """
+
+    task: str
+    description: str | None = None
+    required: tuple[GenerateField, ...] = ()
+    optional: tuple[GenerateField, ...] = ()
+    not_allowed: tuple[str, ...] = ()
+    example: Mapping[str, Any] | None = attrs.field(default=None, repr=False, hash=False)
 
 
 class _NoMetadata(Mapping[str, Any]):

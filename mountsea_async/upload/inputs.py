@@ -238,6 +238,7 @@ def is_public_address(host: str) -> bool:
 
 
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+_GLOBAL_UNICAST = ipaddress.IPv6Network("2000::/3")
 _IPV4_COMPATIBLE = ipaddress.IPv6Network("::/96")
 
 
@@ -250,4 +251,6 @@ def _is_public(address: _Address) -> bool:
             return _is_public(address.ipv4_mapped)
         if address in _NAT64:
             return _is_public(ipaddress.IPv4Address(address.packed[12:]))
+        if address not in _GLOBAL_UNICAST:
+            return False
     return address.is_global and not address.is_multicast

@@ -168,6 +168,15 @@ class BatchReport:
         ids = [item.clip.id for item in self.items if item.clip]
         return tuple(dict.fromkeys([*ids, *self.reconciliation.unattributed]))
 
+    def clip_groups(self, size: int = 4) -> tuple[tuple[str, ...], ...]:
+        """The clips in groups that the calls accept which use several together: a playlist takes one to four.
+
+        Args:
+            size: Clips in a group, 1 or more; the last may have fewer.
+        """
+        ids = self.audio_ids
+        return tuple(ids[begin : begin + size] for begin in range(0, len(ids), size))
+
     @property
     def ok(self) -> bool:
         """Whether every item succeeded and the session's list holds no clip that nobody claims."""

@@ -39,13 +39,13 @@ class Reader(Protocol[_T_co]):
 
 
 # ---------------------------------------------------------------------------------------------- the converter
-def _is_id(value: Any) -> bool:
+def is_id(value: Any) -> bool:
     """Whether a value can be an id: one that can be stored, shown and asked for."""
     return isinstance(value, str) and 0 < len(value) <= MAX_ID and value.isprintable() and not value.isspace()
 
 
 def _id(value: Any, _: type) -> str:
-    if _is_id(value):
+    if is_id(value):
         return str(value)
     raise ValueError(f"an id was expected, not {type(value).__name__}")
 
@@ -62,7 +62,7 @@ def _audio_ids(value: Any, _: type) -> SessionAudio:
     entries = value.get("audioIds")
     if not isinstance(entries, list):
         raise ValueError("audioIds is no list")  # noqa: TRY004 - cattrs collects ValueErrors
-    ids = tuple(entry for entry in entries if _is_id(entry))
+    ids = tuple(entry for entry in entries if is_id(entry))
     return SessionAudio(ids, unreadable=len(entries) - len(ids))
 
 
@@ -107,7 +107,12 @@ def _structuring() -> _Structure:
 _decode = json.JSONDecoder().raw_decode
 
 
-def _parsed(body: bytes, loads: Loads | None) -> Any:
+def parsed(body: bytes, loads: Loads | None) -> Any:
+    """The JSON value of a body.
+
+    Raises:
+        Malformed: It is no JSON.
+    """
     try:
         if loads is not None:
             return loads(body)
@@ -125,7 +130,7 @@ def _parsed(body: bytes, loads: Loads | None) -> Any:
 
 
 def _object(body: bytes, loads: Loads | None) -> dict[str, Any]:
-    value = _parsed(body, loads)
+    value = parsed(body, loads)
     if not isinstance(value, dict):
         raise Malformed(f"its body is a JSON {type(value).__name__}, not an object")
     return value
@@ -134,7 +139,7 @@ def _object(body: bytes, loads: Loads | None) -> dict[str, Any]:
 def _named_id(body: bytes, name: str, loads: Loads | None) -> str:
     fields = _object(body, loads)
     for holder in (fields, fields.get("data"), fields.get("result")):
-        if isinstance(holder, dict) and _is_id(found := holder.get(name)):
+        if isinstance(holder, dict) and is_id(found := holder.get(name)):
             return str(found)
     raise Malformed(f"it holds no {name}")
 
@@ -165,7 +170,7 @@ def _cut_short_id(text: str, name: str) -> str | None:
             value, position = json.JSONDecoder().raw_decode(text, member.end())
         except (ValueError, RecursionError):
             return None
-        if member[1] == name and _is_id(value):
+        if member[1] == name and is_id(value):
             return str(value)
     return None
 

@@ -8,9 +8,9 @@ Documentation: docs.mountsea.ai/api-reference/suno/uploadSession, .../uploadSess
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final
 from urllib.parse import quote
 
 import attrs
@@ -90,3 +90,36 @@ def task_status(task_id: str, *, audio_ids: int = 0) -> Request:
     """
     target = f"/suno/v2/status?taskId={quote(task_id, safe='')}"
     return Request("GET", target, max_bytes=max(MIB, BYTES_PER_AUDIO_ID * audio_ids))
+
+
+# ------------------------------------------------------------------------------------- what is done with the clips
+def create_playlist(clip_ids: Sequence[str], name: str) -> Request:
+    """Makes a playlist of clips of one account. Costs nothing that is known, and one more harms nobody."""
+    body = _encode({"clip_ids": list(clip_ids), "name": name}).encode()
+    return Request("POST", "/suno/v2/playlist/create", body)
+
+
+def vox_stem(fields: Mapping[str, Any]) -> Request:
+    """Extracts the voice of a clip. What it costs isn't told."""
+    return Request("POST", "/suno/v2/getVoxStem", _encode(fields).encode(), paid=True)
+
+
+def create_persona(fields: Mapping[str, Any]) -> Request:
+    """Makes a persona of a clip. What it costs isn't told, and a second one would be another persona."""
+    return Request("POST", "/suno/v2/persona", _encode(fields).encode(), paid=True)
+
+
+def generate(body: bytes) -> Request:
+    """Generates music. Costs credits."""
+    return Request("POST", "/suno/v2/generate", body, paid=True)
+
+
+def generate_schema(task: str | None) -> Request:
+    """Asks which fields a kind of generation takes, or all of them."""
+    query = "" if task is None else f"?task={quote(task, safe='')}"
+    return Request("GET", f"/suno/v2/generate/schema{query}")
+
+
+def balance() -> Request:
+    """Asks for the balance, at a host of its own."""
+    return Request("GET", "/api-user/credits", balance=True)

@@ -23,7 +23,7 @@ from yarl import URL
 
 from .. import __version__, redact
 from ..config import ClientConfig
-from .transport import KEEP_ALIVE, _environment_proxy
+from .transport import KEEP_ALIVE, environment_proxy
 
 __all__ = ["FIRST", "HOPS", "Answer", "Probe", "Unanswered"]
 
@@ -179,7 +179,7 @@ class Probe:
 
     async def _ask_once(self, at: str) -> Answer | Unanswered | str:
         """The answer, or the URL that it redirects to; or that this is none."""
-        proxy = self._config.proxy or (_environment_proxy(at) if self._config.trust_env else None)
+        proxy = self._config.proxy or (environment_proxy(at) if self._config.trust_env else None)
         http = self._direct if proxy is None else self._proxied
         if http is None:
             raise RuntimeError("the probe was not opened")

@@ -1,4 +1,4 @@
-"""One attempt over aiohttp: bytes out, bytes in, capped, no redirects. The core's only importer of aiohttp.
+"""One attempt over aiohttp: bytes out, bytes in, capped, no redirects. What talks to the service is here alone.
 
 No aiohttp error and no key ever leaves this module: an attempt ends in a `Response` or a `SendFailure`.
 """
@@ -108,7 +108,7 @@ class Transport:
             ),
             cookie_jar=aiohttp.DummyCookieJar(),
             # aiohttp's own trust_env would read ~/.netrc, too, and refuse the key beside what it finds there.
-            proxy=config.proxy or (_environment_proxy(self.base_url) if config.trust_env else None),
+            proxy=config.proxy or (environment_proxy(self.base_url) if config.trust_env else None),
         )
 
     async def close(self) -> None:
@@ -283,7 +283,7 @@ def _describe(cause: Cause, error: Exception) -> str:
     return f"{_IN_WORDS[cause]} ({type(error).__name__})"
 
 
-def _environment_proxy(base_url: str) -> str | None:
+def environment_proxy(base_url: str) -> str | None:
     """The proxy that the environment names for an address, with the exceptions that it names."""
     parts = urlsplit(base_url)
     if parts.hostname and proxy_bypass(parts.hostname):
