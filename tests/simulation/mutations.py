@@ -6,17 +6,18 @@ What may live here: patches of the library, each of which makes one mistake, and
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from typing import Any
 from unittest import mock
 
 import attrs
 
-from mountsea_async.upload import batch, fanout, settling, submitting
+from mountsea_async.upload import batch, creating, fanout, settling, submitting
 from mountsea_async.upload.lifecycle import ItemState, Trigger
 from mountsea_async.wire import endpoints, protocol, transport
 
 from . import plan, sweep
+from .models import draw_model
 from .runs import live
 from .verdict import judge
 from .world import inhabit
@@ -87,7 +88,36 @@ def orphans_forgotten() -> AbstractContextManager[Any]:
     return mock.patch.object(batch, "reconcile", forgetful)
 
 
+def training_intent_after_the_answer() -> AbstractContextManager[Any]:
+    """The request for a training goes out without waiting for its intent to be durable."""
+
+    async def sending(self: Any) -> Any:
+        self.record.change_training(Trigger.INTEND, self.name, clip_ids=self.clip_ids)
+        return self.request
+
+    return mock.patch.object(creating._Creation, "sending", sending)
+
+
+def lost_training_is_sent_again() -> AbstractContextManager[Any]:
+    """A training of which no answer came is taken for one that was never asked for."""
+
+    async def never(_: Any) -> bool:
+        return False
+
+    begun = creating.Creator.begun
+
+    async def careless(self: Any, *arguments: Any, resubmit: bool) -> bool:
+        return await begun(self, *arguments, resubmit=True)
+
+    patches = ExitStack()
+    patches.enter_context(mock.patch.object(creating.Creator, "_found", never))
+    patches.enter_context(mock.patch.object(creating.Creator, "begun", careless))
+    return patches
+
+
 MUTATIONS: Sequence[Mutation] = (
+    training_intent_after_the_answer,
+    lost_training_is_sent_again,
     intent_after_the_answer,
     intent_is_new,
     disconnected_is_unsent,
@@ -113,10 +143,16 @@ def _by_patience() -> Iterator[tuple[int, list[str]]]:
         yield seed, sweep.share_of_unknown([sweep.patient(seed)]).complaints.get(seed, [])
 
 
+def _by_model() -> Iterator[tuple[int, list[str]]]:
+    for seed in range(200):
+        yield seed, judge(inhabit(draw_model(seed), live))
+
+
 SEARCHES: dict[str, Callable[[], Iterator[tuple[int, list[str]]]]] = {
     "seed": _by_seed,
     "kill": _by_kill,
     "patience": _by_patience,
+    "model": _by_model,
 }
 
 

@@ -34,6 +34,11 @@ def quiet(items: int = ITEMS, *, concurrency: int = 8, behaviour: Behaviour | No
     )
 
 
+def training() -> Plan:
+    """Eight uploads and a training that nothing happens to."""
+    return attrs.evolve(quiet(8, concurrency=3), model=True, on_unknown="continue")
+
+
 def callbacks(plan: Plan) -> int:
     """How many callbacks the batch has when nothing happens to it."""
     return inhabit(plan, live).runs[0].steps

@@ -41,6 +41,14 @@ def test_cut_off_at_any_callback_a_batch_goes_on(
 
 
 @pytest.mark.parametrize("how", ["kill", "power", "cancel"])
+def test_cut_off_at_any_callback_a_training_goes_on(how: Literal["kill", "power", "cancel"]) -> None:
+    plan = sweep.training()
+    swept = sweep.cut_off(plan, how, range(1, sweep.callbacks(plan) + 1, 2 * EVERY))
+    assert not swept.complaints, swept.complaints
+    assert swept.unknown <= swept.in_flight
+
+
+@pytest.mark.parametrize("how", ["kill", "power", "cancel"])
 def test_cut_off_while_answers_get_lost_a_batch_goes_on(how: Literal["kill", "power", "cancel"]) -> None:
     plan = attrs.evolve(sweep.lossy(3, items=8), calm_at=60.0)
     swept = sweep.cut_off(plan, how, range(1, sweep.callbacks(plan), 29))

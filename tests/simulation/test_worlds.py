@@ -12,6 +12,7 @@ from support.contract import check_calls
 
 from simulation import plan
 from simulation.command import again, many, paid_twice_naively
+from simulation.models import draw_model
 from simulation.runs import live
 from simulation.verdict import judge
 from simulation.world import inhabit
@@ -29,6 +30,13 @@ REGRESSIONS = {
     1573: "an item whose task was pending was given somebody else's clip",
 }
 """Worlds in which something once went wrong, and what."""
+MODEL_REGRESSIONS = {
+    145: "a training that had failed was told as never sent when another could not be",
+    282: "a run with a short deadline never looked at a training that had long ended",
+    416: "a status that the service doesn't have was taken for a training under way",
+    1658: "a training was followed under an id that wasn't the session's",
+}
+"""The same where a model is trained."""
 
 
 @pytest.mark.parametrize("portion", range(PORTIONS))
@@ -37,6 +45,22 @@ def test_nothing_is_paid_twice_lost_or_left_undecided(portion: int, capsys: pyte
     with capsys.disabled():
         print(f"\n  {next(iter(totals.lines()))}", end="", file=sys.stderr)
     assert not totals.failures, "\n" + "\n".join(totals.lines())
+
+
+@pytest.mark.parametrize("portion", range(PORTIONS))
+def test_no_training_and_no_upload_for_one_is_paid_twice_or_lost(
+    portion: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    totals = many(range(portion, max(SEEDS // 4, 50), PORTIONS), model=True)
+    with capsys.disabled():
+        print(f"\n  models: {next(iter(totals.lines()))}", end="", file=sys.stderr)
+    assert not totals.failures, "\n" + "\n".join(totals.lines())
+
+
+@pytest.mark.parametrize("seed", MODEL_REGRESSIONS)
+def test_what_went_wrong_once_with_a_model_does_not_again(seed: int) -> None:
+    world = inhabit(draw_model(seed), live)
+    assert not judge(world), f"{MODEL_REGRESSIONS[seed]}; {again(seed, model=True)}"
 
 
 @pytest.mark.parametrize("seed", REGRESSIONS)
