@@ -37,12 +37,14 @@ if TYPE_CHECKING:
     from .errors import JournalMismatch as JournalMismatch
     from .errors import MissingClipError as MissingClipError
     from .errors import MissingModelError as MissingModelError
+    from .errors import MissingPersonaError as MissingPersonaError
     from .errors import MountseaError as MountseaError
     from .errors import NoAccountError as NoAccountError
     from .errors import NoAnswerError as NoAnswerError
     from .errors import NotFoundError as NotFoundError
     from .errors import NotSentError as NotSentError
     from .errors import NotSubmittedError as NotSubmittedError
+    from .errors import PhraseExpiredError as PhraseExpiredError
     from .errors import RateLimitedError as RateLimitedError
     from .errors import ServerError as ServerError
     from .errors import StalledError as StalledError
@@ -55,12 +57,8 @@ if TYPE_CHECKING:
     from .errors import UnexpectedAnswerError as UnexpectedAnswerError
     from .errors import UnknownOutcomeError as UnknownOutcomeError
     from .errors import UsageError as UsageError
-    from .generation import Controls as Controls
     from .generation import GenerateRequest as GenerateRequest
     from .generation import GenerateTask as GenerateTask
-    from .generation import PersonaUse as PersonaUse
-    from .generation import Sound as Sound
-    from .generation import TimeRange as TimeRange
     from .models import Clip as Clip
     from .models import GenerateField as GenerateField
     from .models import Persona as Persona
@@ -70,7 +68,12 @@ if TYPE_CHECKING:
     from .models import TaskSchema as TaskSchema
     from .models import TaskStatus as TaskStatus
     from .models import UploadItem as UploadItem
+    from .models import VoicePhrase as VoicePhrase
     from .models import VoxStem as VoxStem
+    from .parts import Controls as Controls
+    from .parts import PersonaUse as PersonaUse
+    from .parts import Sound as Sound
+    from .parts import TimeRange as TimeRange
     from .songs import clips_of as clips_of
     from .upload.custom import CustomModelSession as CustomModelSession
     from .upload.events import ClipsListed as ClipsListed
@@ -100,6 +103,7 @@ if TYPE_CHECKING:
     from .upload.tasks import TaskHandle as TaskHandle
     from .upload.training import CustomModel as CustomModel
     from .upload.training import TrainingReport as TrainingReport
+    from .voice import VoicePersona as VoicePersona
     from .wire.pacing import Pace as Pace
 
 _HOMES = {
@@ -122,12 +126,14 @@ _HOMES = {
         "JournalMismatch",
         "MissingClipError",
         "MissingModelError",
+        "MissingPersonaError",
         "MountseaError",
         "NoAccountError",
         "NoAnswerError",
         "NotFoundError",
         "NotSentError",
         "NotSubmittedError",
+        "PhraseExpiredError",
         "RateLimitedError",
         "ServerError",
         "StalledError",
@@ -141,7 +147,7 @@ _HOMES = {
         "UnknownOutcomeError",
         "UsageError",
     ),
-    "generation": ("Controls", "GenerateRequest", "GenerateTask", "PersonaUse", "Sound", "TimeRange"),
+    "generation": ("GenerateRequest", "GenerateTask"),
     "models": (
         "Clip",
         "GenerateField",
@@ -152,8 +158,10 @@ _HOMES = {
         "TaskSchema",
         "TaskStatus",
         "UploadItem",
+        "VoicePhrase",
         "VoxStem",
     ),
+    "parts": ("Controls", "PersonaUse", "Sound", "TimeRange"),
     "songs": ("clips_of",),
     "upload.events": (
         "ClipsListed",
@@ -179,6 +187,7 @@ _HOMES = {
     "upload.session": ("UploadSession",),
     "upload.tasks": ("TaskHandle",),
     "upload.training": ("CustomModel", "TrainingReport"),
+    "voice": ("VoicePersona",),
     "wire.pacing": ("Pace",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

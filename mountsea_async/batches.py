@@ -14,8 +14,8 @@ from .upload.custom import CustomModelSession
 from .upload.events import Event
 from .upload.fields import check_concurrency
 from .upload.inputs import Urls, check_journal
+from .upload.plan import JournalSettings
 from .upload.report import BatchReport
-from .upload.run import JournalSettings
 from .upload.session import UploadSession
 from .upload.settling import OnUnknown
 from .wire.transport import pool_limit

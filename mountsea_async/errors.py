@@ -23,9 +23,11 @@ Only exception classes live here: no logic, no import of any other room.
     ├── NotSubmittedError               an item that was never sent
     ├── TaskError                       concerns one task; carries its id
     │   ├── TaskFailedError             the service ended it with `failed`
-    │   │   └── TaskTimedOutError       the service ended it with `timeout`
+    │   │   ├── TaskTimedOutError       the service ended it with `timeout`
+    │   │   └── PhraseExpiredError      a voice persona's phrase was not spoken in time
     │   ├── MissingClipError            `success`, but without a clip
     │   ├── MissingModelError           `success`, but without the id of the model
+    │   ├── MissingPersonaError         `success`, but without the id of the persona
     │   ├── TaskLostError               the service no longer knows its id
     │   └── TaskPendingError            still pending when we stopped asking
     │       ├── DeadlineError           the caller's deadline passed
@@ -290,12 +292,20 @@ class TaskTimedOutError(TaskFailedError):
     """The service ended the task with `timeout`; its clip may still land later."""
 
 
+class PhraseExpiredError(TaskFailedError):
+    """A voice persona's phrase was not spoken in time: begin again, with a new `voice_persona`."""
+
+
 class MissingClipError(TaskError):
     """The task ended with `success`, but never said which clip came of it."""
 
 
 class MissingModelError(TaskError):
     """The training's task ended with `success`, but never told the id of the model."""
+
+
+class MissingPersonaError(TaskError):
+    """The voice persona's task ended with `success`, but never told the id of the persona."""
 
 
 class TaskLostError(TaskError):

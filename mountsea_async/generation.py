@@ -15,18 +15,15 @@ import attrs
 
 from .errors import InputError
 from .models import NO_METADATA
+from .parts import Controls, PersonaUse, Sound, TimeRange, check_seconds, check_text
 from .upload.fields import check_clip_ids, check_id, check_name
 from .upload.inputs import check_audio_url
 
 __all__ = [
-    "Controls",
     "GenerateFields",
     "GenerateRequest",
     "GenerateTask",
-    "PersonaUse",
-    "Sound",
-    "TimeRange",
-    "check_bounds",
+    "HasId",
 ]
 
 
@@ -74,8 +71,10 @@ REQUIRED: Final[Mapping[GenerateTask, tuple[str, ...]]] = {
 asks for besides goes through `extra`."""
 
 MODELS: Final = ("chirp-v55", "chirp-v50", "chirp-45+", "chirp-v45", "chirp-v45-lite", "chirp-v40", "chirp-v35")
-_MODEL = re.compile(r"chirp-[0-9A-Za-z+.-]{1,40}")
+_MODEL = re.compile(r"chirp-(?!custom)[0-9A-Za-z][0-9A-Za-z+.-]{0,39}")
 _CUSTOM = re.compile(r"chirp-custom:[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
+_OF_A_MODEL = re.compile(r"chirp-custom:[0-9A-Za-z-]{8,64}")
+"""What a model object may say of itself: the service has told it, so nobody doubts its form."""
 
 
 class HasId(Protocol):
@@ -84,78 +83,6 @@ class HasId(Protocol):
     @property
     def id(self) -> str:
         """The id."""
-
-
-def _number(value: Any, field: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 10**6:
-        raise InputError(f"{field}={value!r}: give seconds, a number from 0")
-    return value
-
-
-def check_bounds(start_s: Any, end_s: Any, fields: tuple[str, str] = ("start_s", "end_s")) -> None:
-    """A stretch of time.
-
-    Raises:
-        InputError: It isn't two numbers from 0, the first below the second.
-    """
-    if start_s is not None:
-        _number(start_s, fields[0])
-    if end_s is not None and _number(end_s, fields[1]) <= (start_s or 0):
-        raise InputError(f"{fields[1]}={end_s!r}: the end lies after the beginning, {fields[0]}={start_s or 0!r}")
-
-
-@attrs.frozen
-class TimeRange:
-    """A stretch of a clip, in seconds from its beginning; `start_s` is below `end_s`."""
-
-    start_s: float
-    end_s: float
-
-    def __attrs_post_init__(self) -> None:
-        _number(self.end_s, "end_s")
-        check_bounds(self.start_s, self.end_s)
-
-
-@attrs.frozen
-class Controls:
-    """How closely to follow what is given, each from 0 to 1."""
-
-    style_weight: float | None = None
-    audio_weight: float | None = None
-    weirdness_constraint: float | None = None
-
-    def __attrs_post_init__(self) -> None:
-        for name, value in attrs.asdict(self).items():
-            if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
-                raise InputError(f"controls.{name}={value!r}: give a number from 0 to 1")
-            if value is not None and not 0 <= value <= 1:
-                raise InputError(f"controls.{name}={value!r}: give a number from 0 to 1")
-
-
-@attrs.frozen
-class PersonaUse:
-    """Who sings: a persona's id, of the account that the clips are on."""
-
-    persona_id: str
-    artist_clip_id: str | None = None
-    persona_style: str | None = None
-
-    def __attrs_post_init__(self) -> None:
-        check_id(self.persona_id, "persona.persona_id")
-
-
-@attrs.frozen
-class Sound:
-    """A sound: what it is like, and where it matters its type, its key and its beats a minute."""
-
-    description: str
-    type: str | None = None
-    key: str | None = None
-    bpm: float | None = None
-
-    def __attrs_post_init__(self) -> None:
-        if not isinstance(self.description, str) or not self.description.strip():
-            raise InputError(f"sound.description={self.description!r}: say what it sounds like")
 
 
 class GenerateFields(TypedDict, total=False):
@@ -196,14 +123,38 @@ def _task_of(task: Any) -> GenerateTask:
 
 
 def _model_of(model: Any) -> str | None:
-    given = getattr(model, "id", model)
-    if given is None or (isinstance(given, str) and (_CUSTOM.fullmatch(given) or _MODEL.fullmatch(given))):
-        return given
-    raise InputError(f"model={given!r}: give {', '.join(MODELS[:3])}... or chirp-custom:<uuid>, a model of your own")
+    if model is None:
+        return None
+    if isinstance(model, str):
+        if _CUSTOM.fullmatch(model) or _MODEL.fullmatch(model):
+            return model
+    elif isinstance(told := getattr(model, "id", None), str) and _OF_A_MODEL.fullmatch(told):
+        return told
+    raise InputError(
+        f"model={model!r}: give {', '.join(MODELS)}, a newer one of that form, or a model of your own: "
+        "chirp-custom:<uuid>"
+    )
 
 
 def _range_of(value: Any) -> Any:
-    return TimeRange(*value) if isinstance(value, tuple | list) and len(value) == 2 else value
+    return _stretch(value, "range")
+
+
+def _context_of(value: Any) -> Any:
+    return _stretch(value, "infill_context_range")
+
+
+def _stretch(value: Any, field: str) -> Any:
+    if not isinstance(value, tuple | list) or len(value) != 2:
+        return value
+    try:
+        return TimeRange(*value)
+    except InputError as error:
+        raise InputError(f"{field}: {error.message}") from None
+
+
+def _own(extra: Any) -> Any:
+    return dict(extra) if extra and isinstance(extra, Mapping) else extra
 
 
 def _tuple_of(value: Any) -> Any:
@@ -264,12 +215,12 @@ class GenerateRequest:
     continue_at: float | None = attrs.field(default=None, kw_only=True)
     continued_aligned_prompt: str | None = attrs.field(default=None, kw_only=True)
     range: TimeRange | None = attrs.field(default=None, kw_only=True, converter=_range_of)
-    infill_context_range: TimeRange | None = attrs.field(default=None, kw_only=True, converter=_range_of)
+    infill_context_range: TimeRange | None = attrs.field(default=None, kw_only=True, converter=_context_of)
     vocal_gender: str | None = attrs.field(default=None, kw_only=True)
     persona: PersonaUse | None = attrs.field(default=None, kw_only=True)
     controls: Controls | None = attrs.field(default=None, kw_only=True)
     sound: Sound | None = attrs.field(default=None, kw_only=True)
-    extra: Mapping[str, Any] = attrs.field(default=NO_METADATA, kw_only=True, hash=False)
+    extra: Mapping[str, Any] = attrs.field(default=NO_METADATA, kw_only=True, hash=False, converter=_own)
     allow_private: bool = attrs.field(default=False, kw_only=True, repr=False, eq=False)
 
     def __attrs_post_init__(self) -> None:
@@ -278,9 +229,7 @@ class GenerateRequest:
                 need = ", ".join(REQUIRED[self.task])
                 raise InputError(f"{field}: task {self.task.value!r} requires it (it requires {need})")
         for field in _TEXTS:
-            value = getattr(self, field)
-            if value is not None and (not isinstance(value, str) or not value.strip()):
-                raise InputError(f"{field}={value!r}: give a text, or leave it out")
+            check_text(getattr(self, field), field)
         for field, kind in _VALUES.items():
             value = getattr(self, field)
             if value is not None and not isinstance(value, kind):
@@ -296,7 +245,7 @@ class GenerateRequest:
         if self.mashup_clip_ids is not None:
             check_clip_ids(self.mashup_clip_ids, least=2, field="mashup_clip_ids")
         if self.continue_at is not None:
-            _number(self.continue_at, "continue_at")
+            check_seconds(self.continue_at, "continue_at")
         if self.vocal_gender not in (None, "m", "f"):
             raise InputError(f"vocal_gender={self.vocal_gender!r}: give 'm' or 'f'")
         if self.audio_url is not None and (
@@ -304,6 +253,8 @@ class GenerateRequest:
         ):
             raise InputError(f"audio_url: {problem}")
         known = attrs.fields_dict(GenerateRequest)
+        if strange := [name for name in self.extra if not isinstance(name, str) or not name]:
+            raise InputError(f"extra: {strange[0]!r} is no name of a field")
         if twice := [name for name in self.extra if name in known]:
             raise InputError(f"extra: {twice[0]!r} is a field of its own: give it as {twice[0]}=")
 

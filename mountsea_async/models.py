@@ -2,7 +2,7 @@
 
 Only values live here. How bytes become these values is `wire/decode.py`'s business.
 Documentation: docs.mountsea.ai/api-reference/suno/task, .../uploadSession, .../uploadSessionItem, .../playlistCreate,
-.../getVoxStem, .../persona, .../generateSchema.
+.../getVoxStem, .../persona, .../generateSchema; voicePersona/init.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ __all__ = [
     "TaskSchema",
     "TaskStatus",
     "UploadItem",
+    "VoicePhrase",
     "VoxStem",
 ]
 
@@ -142,7 +143,8 @@ class VoxStem:
         id: What a vocal persona takes as its `vox_audio_id`.
         status: Its status.
         source_clip_id: The clip.
-        vocal_start_s: Seconds into the clip at which it begins; `vocal_end_s` at which it ends.
+        vocal_start_s: Seconds into the clip at which it begins.
+        vocal_end_s: Where it ends.
         vocal_audio_url: Where it can be had.
     """
 
@@ -152,6 +154,27 @@ class VoxStem:
     vocal_start_s: float | None = None
     vocal_end_s: float | None = None
     vocal_audio_url: str | None = None
+
+
+@attrs.frozen
+class VoicePhrase:
+    """What is to be spoken for a voice persona.
+
+    Attributes:
+        phrase_text: The words.
+        phrase_id: Their id.
+        vox_audio_id: The voice that was taken from the recording.
+        voice_recording_id: The recording.
+        vocal_start_s: Seconds into the recording at which the voice begins.
+        vocal_end_s: Where it ends.
+    """
+
+    phrase_text: str
+    phrase_id: str | None = None
+    vox_audio_id: str | None = None
+    voice_recording_id: str | None = None
+    vocal_start_s: float | None = None
+    vocal_end_s: float | None = None
 
 
 @attrs.frozen
@@ -166,7 +189,8 @@ class Persona:
         is_public: Whether others see it.
         root_clip_id: The clip that it was made of.
         image_s3_id: Its picture.
-        vocal_start_s: Seconds into the clip at which its voice begins; `vocal_end_s` at which it ends.
+        vocal_start_s: Seconds into the clip at which its voice begins.
+        vocal_end_s: Where it ends.
     """
 
     id: str
@@ -182,7 +206,14 @@ class Persona:
 
 @attrs.frozen
 class GenerateField:
-    """A field of a generation, as the service describes it."""
+    """A field of a generation, as the service describes it.
+
+    Attributes:
+        field: Its name.
+        description: What it means.
+        type: The type of its value, in the service's words.
+        example: A value of it, as JSON has it.
+    """
 
     field: str
     description: str | None = None

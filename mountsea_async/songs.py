@@ -7,22 +7,25 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any, Protocol, Unpack, overload
+from typing import Protocol, Unpack, overload
 
 import attrs
 
 from .connection import Connection
 from .errors import APIError, BadRequestError, InputError, MountseaError, NotFoundError
-from .generation import GenerateFields, GenerateRequest, GenerateTask, HasId, check_bounds
+from .generation import GenerateFields, GenerateRequest, GenerateTask, HasId
 from .models import Clip, Persona, Playlist, Task, TaskSchema, VoxStem
+from .parts import check_bounds, check_flag, check_text, given
 from .upload.fields import check_clip_ids, check_id, check_name, encode_payload
 from .upload.tasks import TaskHandle, check_success, clip_of
+from .voice import Language, VoicePersona, check_voice
 from .wire import answers, endpoints
 from .wire.caller import Unwatched
 
 __all__ = ["Songs", "clips_of"]
 
 MOST_IN_A_PLAYLIST = 4
+_A_PLAYLIST = "00000000-0000-0000-0000-000000000000"  # in place of the one that is yet to be made
 _ONE_ACCOUNT = (
     "; clips that are used together must be on one account: those of one client.upload_batch(...) or upload_session "
     "are, those of separate client.upload(...) calls may not be"
@@ -85,7 +88,7 @@ class Songs(Connection):
             "vocal_start_s": vocal_start_s,
             "vocal_end_s": vocal_end_s,
         }
-        return await self._open_caller().submit(Unwatched(endpoints.vox_stem(_given(fields))), answers.vox_stem)
+        return await self._open_caller().submit(Unwatched(endpoints.vox_stem(given(fields))), answers.vox_stem)
 
     async def create_persona(
         self,
@@ -126,24 +129,20 @@ class Songs(Connection):
         start = vocal_start_s if vocal_start_s is not None or stem is None else stem.vocal_start_s
         end = vocal_end_s if vocal_end_s is not None or stem is None else stem.vocal_end_s
         check_bounds(start, end, ("vocal_start_s", "vocal_end_s"))
-        if not isinstance(is_public, bool):
-            raise InputError(f"is_public={is_public!r}: give True or False")
         fields = {
             "clip_id": check_id(clip_id, "clip_id"),
             "name": check_name(name),
-            "is_public": is_public,
-            "description": description,
-            "user_input_styles": user_input_styles,
+            "is_public": check_flag(is_public, "is_public"),
+            "description": check_text(description, "description"),
+            "user_input_styles": check_text(user_input_styles, "user_input_styles"),
             "persona_type": None if vox is None else "vox",
             "vox_audio_id": None if vox is None else check_id(stem.id if stem else vox, "vox"),
             "vocal_start_s": start,
             "vocal_end_s": end,
-            "image_s3_id": image_s3_id,
+            "image_s3_id": check_text(image_s3_id, "image_s3_id"),
         }
         with _one_account():
-            return await self._open_caller().submit(
-                Unwatched(endpoints.create_persona(_given(fields))), answers.persona
-            )
+            return await self._open_caller().submit(Unwatched(endpoints.create_persona(given(fields))), answers.persona)
 
     # ------------------------------------------------------------------------------------------------- generation
     @overload
@@ -199,6 +198,40 @@ class Songs(Connection):
         name = None if task is None else check_name(str(task), "task")
         return await self._open_caller().ask(endpoints.generate_schema(name), answers.schemas)
 
+    def voice_persona(
+        self,
+        voice_audio_url: str,
+        language: Language,
+        *,
+        vocal_start_s: float = 0,
+        vocal_end_s: float | None = None,
+        allow_private: bool = False,
+    ) -> VoicePersona:
+        """A persona of somebody's own voice: `async with` hands in a recording and brings a phrase to be spoken.
+
+            async with client.voice_persona(recording_url, "en") as voice:
+                spoken_url = await record(voice.phrase.phrase_text, voice.seconds_left)
+                persona = await voice.complete(spoken_url, "My own voice")
+
+        Within 30 seconds of the phrase it must be handed in, spoken, with `complete`; else one begins again. Nothing is
+        sent before the block is entered, and leaving it without `complete` sends nothing: the task runs out.
+
+        Follows docs.mountsea.ai/api-reference/suno, voicePersona/init and voicePersona/complete.
+
+        Args:
+            voice_audio_url: The recording: a public http or https URL.
+            language: What is spoken: zh, en, ja, ko, es, fr, de, pt, ru or hi.
+            vocal_start_s: Seconds into the recording at which the voice begins, from 0.
+            vocal_end_s: Where it ends. None: left to the service.
+            allow_private: Let loopback and private addresses pass, for tests.
+
+        Raises:
+            InputError: The URL, the language or the bounds can't be sent. What entering the block raises is told by
+                `VoicePersona`.
+        """
+        fields = check_voice(voice_audio_url, language, vocal_start_s, vocal_end_s, allow_private=allow_private)
+        return VoicePersona(self._open_caller, self._config, self._rng, fields=fields, allow_private=allow_private)
+
     async def inspire(
         self,
         clips: Iterable[str] | HasClips,
@@ -234,8 +267,9 @@ class Songs(Connection):
             )
         if "playlist_id" in fields:
             raise InputError("playlist_id: inspire makes a playlist of the clips; with one that there is call generate")
-        planned: GenerateFields = {**fields, "playlist_id": "the one that is to be made"}
-        request = GenerateRequest(GenerateTask.INSPIRATION, model, **planned)  # checked before there is a playlist
+        planned: GenerateFields = {**fields, "playlist_id": _A_PLAYLIST}
+        request = GenerateRequest(GenerateTask.INSPIRATION, model, **planned)
+        encode_payload(request.to_dict())  # checked as a whole before there is a playlist
         playlist = await self.create_playlist(ids, name)
         try:
             return await self.generate(attrs.evolve(request, playlist_id=playlist.id))
@@ -257,10 +291,6 @@ def clips_of(task: Task) -> tuple[Clip, ...]:
     if isinstance(task.data, tuple) and task.data:
         return task.data
     return (clip_of(task),)
-
-
-def _given(fields: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in fields.items() if value is not None}
 
 
 @contextmanager

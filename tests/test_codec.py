@@ -182,8 +182,10 @@ def test_a_row_that_cant_be_read_is_named(kind: str, index: int | None, data: st
 
 def test_words_are_short_and_never_change() -> None:
     assert {word: kind.__name__ for word, kind in codec.KINDS.items()} == {
+        "session_planned": "SessionPlanned",
         "session_opened": "SessionOpened",
         "item_changed": "ItemChanged",
+        "training_changed": "TrainingChanged",
         "item_settled": "ItemSettled",
         "paused": "Paused",
         "submits_stopped": "SubmitsStopped",

@@ -549,8 +549,8 @@ def test_whatever_comes_back_a_paid_request_gets_a_class_and_is_accepted_only_by
     assert result.status is not None
     assert 200 <= result.status < 300
     assert outcome.value.strip()
-    assert id_is_in(body, outcome.task_id)
-    endpoints.task_status(outcome.task_id)  # an accepted id can be asked for
+    assert id_is_in(body, outcome.value)
+    endpoints.task_status(outcome.value)  # an accepted id can be asked for
 
 
 @THOROUGH

@@ -65,7 +65,9 @@ def test_every_public_class_and_method_is_documented(cls: type) -> None:
 
 def test_every_keyword_of_a_public_call_is_explained() -> None:
     client = mountsea_async.MountseaClient
-    for call in (client, client.upload_batch, client.upload_session, client.upload):
+    songs = (client.create_playlist, client.vox_stem, client.create_persona, client.inspire, client.generate)
+    voices = (client.voice_persona, mountsea_async.VoicePersona.complete, mountsea_async.BatchReport.clip_groups)
+    for call in (client, client.upload_batch, client.upload_session, client.upload, *songs, *voices):
         text = inspect.getdoc(call) or ""
         for name in inspect.signature(call).parameters:
             assert name == "self" or f"{name}: " in text, f"{call.__qualname__} doesn't explain {name}"

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import attrs
 
-from ..errors import JournalError, MountseaError
+from ..errors import InputError, JournalError, MountseaError
 from ..models import NO_METADATA, Clip
 from .lifecycle import ENDS, ItemState
 from .reconcile import Reconciliation
@@ -173,7 +173,12 @@ class BatchReport:
 
         Args:
             size: Clips in a group, 1 or more; the last may have fewer.
+
+        Raises:
+            InputError: The size is no whole number from 1.
         """
+        if isinstance(size, bool) or not isinstance(size, int) or size < 1:
+            raise InputError(f"size={size!r}: give a whole number from 1")
         ids = self.audio_ids
         return tuple(ids[begin : begin + size] for begin in range(0, len(ids), size))
 

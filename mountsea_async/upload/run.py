@@ -6,28 +6,24 @@ Puts the rooms together: record and journal, fan-out, settling, the clock. Publi
 from __future__ import annotations
 
 import asyncio
-import random
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import attrs
-
-from ..config import ClientConfig
 from ..errors import InputError, JournalError, JournalMismatch
 from ..models import SessionAudio, UploadItem
 from ..wire import decode
 from ..wire.caller import Caller
 from .batch import Batch, Item
-from .budget import Budget
 from .closing import watch
 from .events import Event, SessionClosed, SessionOpened, SessionPlanned
 from .fanout import Fanout
 from .kinds import CUSTOM_MODEL, UPLOAD, SessionKind
+from .plan import Plan
 from .record import Record
 from .report import BatchReport, Stats
-from .settling import OnUnknown, Settling
+from .settling import Settling
 from .unbroken import to_the_end
 from .unlisted import Unlisted
 
@@ -35,59 +31,10 @@ if TYPE_CHECKING:
     from .journal import Journal
     from .past import Past
 
-__all__ = ["JournalSettings", "Plan", "Run"]
+__all__ = ["Run"]
 
 ADOPTED_AT_MOST = 100_000
 """Clips that an adopted session may hold: so long an answer is read."""
-
-
-@attrs.frozen(kw_only=True)
-class JournalSettings:
-    """How a session keeps its journal.
-
-    Attributes:
-        path: The file.
-        accept_new_key: Whether another key may go on with it.
-        retry_failed: Whether items that have failed in an earlier run are sent again.
-        must_exist: Whether it must hold a batch already.
-    """
-
-    path: Path
-    accept_new_key: bool = False
-    retry_failed: bool = False
-    must_exist: bool = False
-
-
-@attrs.frozen(kw_only=True)
-class Plan:
-    """How a session is to be run; `MountseaClient.upload_batch` explains most.
-
-    Attributes:
-        kind: The kind of session; None: that of the journal.
-        model: The name of the model that is to be trained, and on how many clips at least, where that was said
-            beforehand.
-        budget: What may be spent; None for no bound.
-    """
-
-    config: ClientConfig
-    rng: random.Random
-    concurrency: int
-    session_id: str | None
-    on_event: Callable[[Event], object] | None
-    keep_duplicates: bool
-    on_unknown: OnUnknown
-    journal: JournalSettings | None
-    kind: SessionKind | None = UPLOAD
-    model: tuple[str, int] | None = None
-    budget: Budget | None = None
-
-    def planned(self) -> dict[str, Any]:
-        """What is known beforehand of the model, as fields of an event."""
-        return {} if self.model is None else dict(zip(("name", "at_least"), self.model, strict=True))
-
-    def uploads_in(self, entries: Sequence[UploadItem]) -> int:
-        """How many uploads entries make."""
-        return len(entries) if self.keep_duplicates else len({entry.audio_url for entry in entries})
 
 
 class Run:

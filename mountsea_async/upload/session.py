@@ -25,8 +25,9 @@ from .fields import check_deadline
 from .inputs import Urls, check_entries, collect, warn_of_duplicates
 from .kinds import UPLOAD, SessionKind
 from .lifecycle import ENDS
+from .plan import JournalSettings, Plan
 from .report import BatchReport, ItemReport
-from .run import JournalSettings, Plan, Run
+from .run import Run
 from .settling import OnUnknown
 from .tasks import TaskHandle, data_of
 
@@ -89,9 +90,10 @@ class UploadSession:
         self._adding = 0
 
     def __repr__(self) -> str:
+        name = type(self).__name__
         if self._run is None:
-            return f"UploadSession(session_id={self._plan.session_id!r}, items=0)"
-        return f"UploadSession(session_id={self._run.session_id!r}, items={len(self._run.record.batch.items)})"
+            return f"{name}(session_id={self._plan.session_id!r}, items=0)"
+        return f"{name}(session_id={self._run.session_id!r}, items={len(self._run.record.batch.items)})"
 
     async def __aenter__(self) -> Self:
         """Prepares the session, or looks up the one that is adopted.

@@ -6,13 +6,13 @@ Documentation: docs.mountsea.ai/api-reference/suno/playlistCreate, .../getVoxSte
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import isfinite
+from contextlib import suppress
 from typing import Any
 
-from ..models import GenerateField, Persona, Playlist, TaskSchema, VoxStem
-from .decode import Loads, Malformed, Reader, is_id, parsed
+from ..models import GenerateField, Persona, Playlist, TaskSchema, VoicePhrase, VoxStem
+from .decode import Loads, Malformed, Reader, is_id, is_number, parsed, structured
 
-__all__ = ["balance", "persona", "persona_of", "playlist", "schemas", "vox_stem"]
+__all__ = ["balance", "persona", "persona_of", "phrase_of", "playlist", "schemas", "vox_stem"]
 
 
 def _fields(body: bytes, loads: Loads | None) -> dict[str, Any]:
@@ -22,15 +22,6 @@ def _fields(body: bytes, loads: Loads | None) -> dict[str, Any]:
         raise Malformed(f"its body is a JSON {type(value).__name__}, not an object")
     inner = value.get("data")
     return inner if isinstance(inner, dict) and not is_id(value.get("id")) else value
-
-
-def _text(value: Any) -> str | None:
-    return value if isinstance(value, str) else None
-
-
-def _number(value: Any) -> float | None:
-    fine = isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
-    return value if fine else None
 
 
 def playlist(name: str, clip_ids: Sequence[str]) -> Reader[Playlist]:
@@ -51,21 +42,7 @@ def vox_stem(body: bytes, _: tuple[str, ...] = (), loads: Loads | None = None, /
     Raises:
         Malformed: It has no id.
     """
-    fields = _fields(body, loads)
-    return VoxStem(
-        id=_id(fields),
-        status=_text(fields.get("status")),
-        source_clip_id=_text(fields.get("source_clip_id")),
-        vocal_start_s=_number(fields.get("vocal_start_s")),
-        vocal_end_s=_number(fields.get("vocal_end_s")),
-        vocal_audio_url=_text(fields.get("vocal_audio_url")),
-    )
-
-
-def _id(fields: dict[str, Any]) -> str:
-    if not is_id(found := fields.get("id")):
-        raise Malformed("it holds no id")
-    return str(found)
+    return structured(_fields(body, loads), VoxStem)
 
 
 def persona(body: bytes, _: tuple[str, ...] = (), loads: Loads | None = None, /) -> Persona:
@@ -74,29 +51,29 @@ def persona(body: bytes, _: tuple[str, ...] = (), loads: Loads | None = None, /)
     Raises:
         Malformed: It has no id.
     """
-    if (found := persona_of(_fields(body, loads))) is None:
-        raise Malformed("it holds no id")
-    return found
+    return _persona(_fields(body, loads))
 
 
 def persona_of(value: Any) -> Persona | None:
-    """The persona that a JSON value describes; None if it has no id."""
+    """The persona that a JSON value describes, by itself or as its `persona`; None if it has no id."""
     fields = value if isinstance(value, dict) else {}
+    for held in (fields, fields.get("persona")):
+        with suppress(Malformed):
+            return _persona(held if isinstance(held, dict) else {})
+    return None
+
+
+def _persona(fields: dict[str, Any]) -> Persona:
     found = next((fields[name] for name in ("id", "persona_id") if is_id(fields.get(name))), None)
-    if found is None:
+    return structured({**fields, "id": found}, Persona)
+
+
+def phrase_of(value: Any) -> VoicePhrase | None:
+    """The phrase that a JSON value describes; None if it holds no words."""
+    try:
+        return structured(value, VoicePhrase) if isinstance(value, dict) else None
+    except Malformed:
         return None
-    public = fields.get("is_public")
-    return Persona(
-        id=found,
-        name=_text(fields.get("name")),
-        description=_text(fields.get("description")),
-        persona_type=_text(fields.get("persona_type")),
-        is_public=public if isinstance(public, bool) else None,
-        root_clip_id=_text(fields.get("root_clip_id")),
-        image_s3_id=_text(fields.get("image_s3_id")),
-        vocal_start_s=_number(fields.get("vocal_start_s")),
-        vocal_end_s=_number(fields.get("vocal_end_s")),
-    )
 
 
 def schemas(body: bytes, _: tuple[str, ...] = (), loads: Loads | None = None, /) -> tuple[TaskSchema, ...]:
@@ -114,7 +91,7 @@ def schemas(body: bytes, _: tuple[str, ...] = (), loads: Loads | None = None, /)
     return tuple(
         TaskSchema(
             task=kind["task"],
-            description=_text(kind.get("description")),
+            description=kind["description"] if isinstance(kind.get("description"), str) else None,
             required=_described(kind.get("required")),
             optional=_described(kind.get("optional")),
             not_allowed=tuple(field.field for field in _described(kind.get("notAllowed"))),
@@ -125,14 +102,11 @@ def schemas(body: bytes, _: tuple[str, ...] = (), loads: Loads | None = None, /)
 
 
 def _described(value: Any) -> tuple[GenerateField, ...]:
-    """Fields as the service describes them; some it only names."""
+    """Fields as the service describes them; some it only names, and what has no name is left out."""
     fields = []
     for entry in value if isinstance(value, list) else ():
-        if isinstance(entry, str):
-            fields.append(GenerateField(entry))
-        elif isinstance(entry, dict) and isinstance(entry.get("field"), str):
-            description, kind = _text(entry.get("description")), _text(entry.get("type"))
-            fields.append(GenerateField(entry["field"], description, kind, entry.get("example")))
+        with suppress(Malformed):
+            fields.append(structured(entry if isinstance(entry, dict) else {"field": entry}, GenerateField))
     return tuple(fields)
 
 
@@ -142,7 +116,7 @@ def balance(body: bytes, _: tuple[str, ...] = (), loads: Loads | None = None, /)
     Raises:
         Malformed: It names none.
     """
-    found = _number(_fields(body, loads).get("credits"))
-    if found is None:
+    found = _fields(body, loads).get("credits")
+    if not is_number(found):
         raise Malformed("it holds no credits")
     return found

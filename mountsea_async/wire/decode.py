@@ -11,10 +11,10 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import cache
-from typing import Any, Protocol, TypeAlias, TypeVar
+from typing import Any, Protocol, TypeAlias, TypeGuard, TypeVar
 
 from .. import redact
-from ..models import ENDED, Clip, SessionAudio, Task, TaskStatus
+from ..models import ENDED, Clip, Persona, SessionAudio, Task, TaskStatus, VoxStem
 
 T = TypeVar("T")
 _T_co = TypeVar("_T_co", covariant=True)
@@ -22,6 +22,7 @@ _T_co = TypeVar("_T_co", covariant=True)
 
 MAX_ID = 1000
 """Characters of an id; the service's have 36."""
+MAX_NUMBER = 10**15
 
 
 class Malformed(ValueError):  # noqa: N818 - a verdict on a body, turned into an error by `protocol`
@@ -58,6 +59,21 @@ def _flag(value: Any, _: type) -> bool | None:
     return value if isinstance(value, bool) else None
 
 
+def is_number(value: Any) -> TypeGuard[float]:
+    """Whether a value can be a number of seconds or credits: neither endless nor absurd."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < MAX_NUMBER
+
+
+def _number(value: Any, _: type) -> float | None:
+    return value if is_number(value) else None
+
+
+def _words(value: Any, _: type) -> str:
+    if isinstance(value, str) and value.strip():
+        return value
+    raise ValueError("a text was expected")
+
+
 def _audio_ids(value: Any, _: type) -> SessionAudio:
     entries = value.get("audioIds")
     if not isinstance(entries, list):
@@ -79,19 +95,14 @@ def _structuring() -> _Structure:
     from cattrs.preconf.json import make_converter  # noqa: PLC0415
 
     converter = make_converter()
-    converter.register_structure_hook(
-        Clip,
-        make_dict_structure_fn(
-            Clip,
-            converter,
-            id=override(struct_hook=_id),
-            status=override(struct_hook=_text),
-            audio_url=override(struct_hook=_text),
-            image_url=override(struct_hook=_text),
-            has_vocal=override(struct_hook=_flag),
-            display_tags=override(struct_hook=_text),
-        ),
-    )
+    # What may be absent is absent where it can't be read; what is required is relied on.
+    converter.register_structure_hook(str, _words)
+    converter.register_structure_hook(str | None, _text)
+    converter.register_structure_hook(bool | None, _flag)
+    converter.register_structure_hook(float | None, _number)
+    for kind in (Clip, VoxStem, Persona):
+        hook = make_dict_structure_fn(kind, converter, id=override(struct_hook=_id))
+        converter.register_structure_hook(kind, hook)
     converter.register_structure_hook(SessionAudio, _audio_ids)
 
     def structure(value: Any, kind: type[T], /) -> T:
@@ -101,6 +112,15 @@ def _structuring() -> _Structure:
             raise Malformed("; ".join(transform_error(error))) from None
 
     return structure
+
+
+def structured(value: dict[str, Any], kind: type[T]) -> T:
+    """A JSON object as one of `models`' values.
+
+    Raises:
+        Malformed: It lacks what we rely on.
+    """
+    return _structuring()(value, kind)
 
 
 # ------------------------------------------------------------------------------------------------------ bodies

@@ -120,6 +120,16 @@ def generate_schema(task: str | None) -> Request:
     return Request("GET", f"/suno/v2/generate/schema{query}")
 
 
+def begin_voice(fields: Mapping[str, Any]) -> Request:
+    """Begins a voice persona with a recording. What it costs isn't told."""
+    return Request("POST", "/suno/v2/voicePersona/init", _encode(fields).encode(), paid=True)
+
+
+def complete_voice(fields: Mapping[str, Any]) -> Request:
+    """Hands in the spoken phrase; the task that it answers with is that of the beginning."""
+    return Request("POST", "/suno/v2/voicePersona/complete", _encode(fields).encode(), paid=True)
+
+
 def balance() -> Request:
     """Asks for the balance, at a host of its own."""
     return Request("GET", "/api-user/credits", balance=True)

@@ -11,19 +11,31 @@ from mountsea_async import (
     BatchReport,
     ClientConfig,
     Clip,
+    Controls,
+    CustomModel,
     Event,
+    GenerateRequest,
+    GenerateTask,
     ItemReport,
     ItemState,
     MountseaClient,
     MountseaError,
     Pace,
+    Persona,
+    PersonaUse,
+    Playlist,
     PollPolicy,
     Reconciliation,
     RetryPolicy,
     Task,
     TaskHandle,
+    TaskSchema,
     Timeouts,
+    TimeRange,
     UploadItem,
+    VoicePhrase,
+    VoxStem,
+    clips_of,
 )
 
 
@@ -64,6 +76,35 @@ async def tasks(client: MountseaClient) -> None:
     assert_type(await client.submit("/suno/v2/lyrics", {"prompt": "rain"}), TaskHandle)
     async for task in client.task("id"):
         assert_type(task, Task)
+
+
+async def songs(client: MountseaClient, report: BatchReport, model: CustomModel) -> None:
+    for group in report.clip_groups():
+        assert_type(group, tuple[str, ...])
+        playlist = await client.create_playlist(group, "Four")
+        assert_type(playlist, Playlist)
+        assert_type(await client.generate("inspiration", "chirp-v55", playlist_id=playlist.id), TaskHandle)
+    assert_type(await client.inspire(report, model, tags="rap", controls=Controls(style_weight=0.5)), TaskHandle)
+    assert_type(await client.inspire(["a", "b"], "chirp-v55", name="Two"), TaskHandle)
+    stem = await client.vox_stem("a", vocal_start_s=1, vocal_end_s=9.5)
+    assert_type(stem, VoxStem)
+    persona = await client.create_persona("a", "Somebody", vox=stem, is_public=True)
+    assert_type(persona, Persona)
+    request = GenerateRequest(
+        GenerateTask.ADD_VOCALS, model, clip_id="a", range=TimeRange(1, 2), persona=PersonaUse(persona.id)
+    )
+    handle = await client.generate(request)
+    assert_type(clips_of(await handle.wait()), tuple[Clip, ...])
+    await client.generate("cover", model, clip_id="a", range=(1, 2.5), extra={"new": [1]})
+    assert_type(await client.generate_schema("cover"), tuple[TaskSchema, ...])
+    assert_type(await client.credits(), float)
+
+
+async def voices(client: MountseaClient) -> None:
+    async with client.voice_persona("https://a.example/voice.mp3", "en", vocal_end_s=30) as voice:
+        assert_type(voice.phrase, VoicePhrase)
+        assert_type(voice.seconds_left, float)
+        assert_type(await voice.complete("https://a.example/spoken.mp3", "Me", is_public=False), Persona)
 
 
 def settings(http: aiohttp.ClientSession) -> MountseaClient:
