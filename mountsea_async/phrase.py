@@ -14,7 +14,7 @@ import attrs
 from .config import PollPolicy
 from .errors import ClientStateError, MountseaError, PhraseExpiredError, StalledError, TaskError
 from .models import Task, TaskStatus, VoicePhrase
-from .upload.tasks import Follower, Sighting, check_success, raw_of
+from .upload.tasks import Follower, Sighting, check_success
 from .wire import answers
 from .wire.caller import Caller
 from .wire.endpoints import Request
@@ -48,7 +48,7 @@ async def listen(caller: Caller, task_id: str, policy: PollPolicy) -> Turn:
     try:
         async with asyncio.timeout(stall) as patience:
             watch = _Impatient(patience, stall)
-            task = await _ForPhrase(caller, task_id, policy, watch, holds=raw_of).run()
+            task = await _ForPhrase(caller, task_id, policy, watch).run()
     except TimeoutError:
         raise StalledError(f"task {task_id} has brought no phrase for {stall:.0f} s", task_id=task_id) from None
     if (phrase := _phrase_of(task)) is None:

@@ -33,6 +33,7 @@ from mountsea_async import (
     UnknownOutcomeError,
     VoicePhrase,
 )
+from mountsea_async.phrase import Spoken, Turn
 from mountsea_async.testing import (
     Answer,
     Behaviour,
@@ -46,7 +47,6 @@ from mountsea_async.testing import (
     out_of_credits,
     rate_limited,
 )
-from mountsea_async.phrase import Spoken, Turn
 from mountsea_async.wire import endpoints
 
 VOICE = "https://cdn.example.com/voice.mp3"
@@ -162,6 +162,13 @@ async def test_the_persona_is_found_where_its_id_stands(world, shape: dict[str, 
     async with w.client.voice_persona(VOICE, "en") as voice:
         w.emulator.add_fault(on_status(Reshape({"status": "success", "data": shape})))
         assert (await voice.complete(SPOKEN, "Me")).id == "p-1"
+
+
+async def test_a_persona_whose_id_comes_late_is_asked_for_again(world) -> None:
+    w = await world(behaviour())
+    async with w.client.voice_persona(VOICE, "en") as voice:
+        w.emulator.add_fault(on_status(Reshape({"status": "success", "data": {"name": "Me"}}), times=3))
+        assert (await voice.complete(SPOKEN, "Me")).id
 
 
 async def test_leaving_the_block_sends_nothing_more(world) -> None:
