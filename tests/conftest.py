@@ -99,3 +99,11 @@ async def world() -> AsyncIterator[Callable[..., object]]:
             return World(emulator, await stack.enter_async_context(client))
 
         yield make
+
+
+@pytest.fixture
+def mountsea(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Any:
+    """Runs commands of `mountsea` in this process."""
+    from support.terminal import Terminal  # noqa: PLC0415 - few tests run commands, and those need the extra
+
+    return Terminal(monkeypatch, capsys)

@@ -15,77 +15,28 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import attrs
 import pytest
-from support.names import KEY
+from support.terminal import Terminal, serving
 
 from mountsea_async import (
-    ClientConfig,
     ConfigurationError,
-    MountseaClient,
-    PollPolicy,
     UploadItem,
     UploadSession,
     read_journal,
 )
-from mountsea_async.cli import resume as resume_room
 from mountsea_async.cli import state
-from mountsea_async.cli import upload as upload_room
-from mountsea_async.cli.entry import run
-from mountsea_async.testing import Answer, Behaviour, Emulator, Fault, Fixed, out_of_credits
+from mountsea_async.testing import Answer, Fault, Fixed, out_of_credits
 
 pytestmark = pytest.mark.e2e
 
 BOUND = 40.0
 URLS = [f"https://example.com/{number}.mp3?sig=SECRETSIGNATURE" for number in range(6)]
-QUICK = ClientConfig(poll=PollPolicy(first=0.05, cap=0.1), settle=0.5)
 NO_CREDITS = Fault(out_of_credits(), nth=3)
-
-
-@attrs.frozen
-class Done:
-    code: int
-    out: str
-    err: str
-
-
-class Terminal:
-    """Runs commands, with a client that doesn't wait long. Nothing that they print holds a secret."""
-
-    def __init__(self, patch: pytest.MonkeyPatch, captured: pytest.CaptureFixture[str]) -> None:
-        self.patch = patch
-        self._captured = captured
-
-    def __call__(self, *arguments: str) -> Done:
-        code = run(arguments)
-        out, err = self._captured.readouterr()
-        for word in (KEY, "SECRETSIGNATURE", "Traceback"):
-            assert word not in out + err
-        return Done(code, out, err)
-
-    def points_to(self, emulator: Emulator) -> None:
-        self.patch.setenv("MOUNTSEA_API_KEY", KEY)
-        self.patch.setenv("MOUNTSEA_BASE_URL", emulator.base_url)
-
-
-@pytest.fixture
-def mountsea(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Terminal:
-    for room in (upload_room, resume_room):
-        monkeypatch.setattr(room, "make_client", lambda base_url: MountseaClient(base_url=base_url, config=QUICK))
-    return Terminal(monkeypatch, capsys)
-
-
-@contextmanager
-def serving(mountsea: Terminal, *faults: Fault, **behaviour: Any) -> Iterator[Emulator]:
-    made = Behaviour(faults=faults, **{"durations": Fixed(0.01), **behaviour})
-    with Emulator(made, api_key=KEY).in_thread() as emulator:
-        mountsea.points_to(emulator)
-        yield emulator
 
 
 def kept() -> list[Path]:

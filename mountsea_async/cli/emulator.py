@@ -84,10 +84,12 @@ def ledger_lines(summary: dict[str, Any]) -> list[str]:
     requests = ", ".join(f"{count:,} {endpoint}" for endpoint, count in summary["requests"].items()) or "none"
     ends = ", ".join(f"{count:,} {end}" for end, count in summary["ends"].items()) or "none"
     twice = len(summary["paid_twice"])
+    made = [f"{name}: {summary[name]:,}" for name in ("trainings", "generations") if summary[name]]
     return [
         f"requests: {requests}",
         f"sessions: {summary['sessions']:,}",
         f"uploads paid for: {summary['charges']:,} ({ends}); credits spent: {summary['spent']:,}",
         f"clips: {summary['clips']:,}",
+        *made,
         f"URLs paid for more than once: {twice or 'none'}",
     ]

@@ -10,7 +10,11 @@ from .. import (
     InsufficientCreditsError,
     ItemState,
     MountseaError,
+    TaskError,
+    TaskLostError,
+    TaskPendingError,
     TrainingReport,
+    UnknownOutcomeError,
     UsageError,
 )
 
@@ -82,4 +86,6 @@ def error_code(error: MountseaError) -> Exit:
         return Exit.USAGE
     if isinstance(error, AuthenticationError | InsufficientCreditsError):
         return Exit.REFUSED
-    return Exit.INCOMPLETE
+    if isinstance(error, UnknownOutcomeError | TaskPendingError | TaskLostError):
+        return Exit.UNKNOWN
+    return Exit.FAILED if isinstance(error, TaskError) else Exit.INCOMPLETE

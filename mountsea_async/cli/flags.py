@@ -10,6 +10,7 @@ from cyclopts import Parameter
 __all__ = [
     "AcceptNewKey",
     "AllowPrivate",
+    "BalanceUrl",
     "BaseUrl",
     "Concurrency",
     "Deadline",
@@ -39,6 +40,12 @@ Deadline: TypeAlias = Annotated[float | None, Parameter(help="Seconds after whic
 BaseUrl: TypeAlias = Annotated[
     str | None,
     Parameter(name="--base-url", show_default=False, help="Where the service is; goes before MOUNTSEA_BASE_URL."),
+]
+BalanceUrl: TypeAlias = Annotated[
+    str | None,
+    Parameter(
+        name="--balance-url", show_default=False, help="Where the balance is told; goes before MOUNTSEA_BALANCE_URL."
+    ),
 ]
 OnUnknown: TypeAlias = Annotated[
     Literal["hold", "continue", "resubmit"],

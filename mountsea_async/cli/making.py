@@ -6,7 +6,8 @@ As in `app.py`, each command imports its room when it is called.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeAlias
 
 from cyclopts import Parameter
 
@@ -14,6 +15,7 @@ from .app import STDIN, app, as_typed, where
 from .flags import (
     AcceptNewKey,
     AllowPrivate,
+    BalanceUrl,
     BaseUrl,
     Concurrency,
     Deadline,
@@ -29,6 +31,16 @@ from .flags import (
 )
 
 __all__ = ["app"]
+
+_Form: TypeAlias = Annotated[Literal["table", "json"], Parameter(name="--format", show_default=True)]
+_Fields: TypeAlias = Annotated[
+    tuple[str, ...],
+    Parameter(
+        name="--field",
+        negative="",
+        help="NAME=VALUE: any other field of the service's, the value a text or JSON. May be given more than once.",
+    ),
+]
 
 
 @app.command
@@ -93,3 +105,182 @@ def train(
     form, path = where(format, output)
     given = ["-" if source == STDIN else source for source in sources]
     return room.upload(given, settings, no_journal=no_journal, form=form, path=path, preflight=preflight)
+
+
+@app.command
+def generate(
+    task: Annotated[str | None, Parameter(help="The kind of generation: create, extend, cover and so on.")] = None,
+    /,
+    *,
+    model: str | None = None,
+    prompt: str | None = None,
+    gpt_description_prompt: str | None = None,
+    title: str | None = None,
+    tags: str | None = None,
+    negative_tags: str | None = None,
+    make_instrumental: bool = False,
+    clip_id: str | None = None,
+    audio_url: str | None = None,
+    playlist_id: str | None = None,
+    mashup_clip_id: Annotated[tuple[str, ...], Parameter(negative="")] = (),
+    continue_at: float | None = None,
+    range: tuple[float, float] | None = None,  # noqa: A002 - the flag's name
+    vocal_gender: Literal["m", "f"] | None = None,
+    persona_id: str | None = None,
+    field: _Fields = (),
+    schema: bool = False,
+    deadline: Deadline = None,
+    no_wait: bool = False,
+    base_url: BaseUrl = None,
+    form: _Form = "table",
+    output: Output = None,
+    quiet: Quiet = False,
+) -> int:
+    """Generate music and wait for its clips: about 40 credits.
+
+    ```
+    mountsea generate create --model chirp-v55 --prompt "La la la" --title Sea
+    mountsea generate extend --model chirp-v55 --clip-id 7a8e127c-... --continue-at 60
+    mountsea generate --schema replace_section
+    ```
+
+    It is sent once. What its kind requires and lacks is said before anything is sent. Ctrl-C while it waits: the
+    generation goes on, and `mountsea status TASK_ID` asks for it.
+
+    Args:
+        model: chirp-v55 and the like, or a model of your own, chirp-custom:<uuid>.
+        prompt: The lyrics.
+        gpt_description_prompt: What it is about, where the service is to write the lyrics.
+        title: Its title.
+        tags: Its styles.
+        negative_tags: Styles to keep away from.
+        make_instrumental: Nobody sings.
+        clip_id: The clip that it is made from.
+        audio_url: The audio that it is made from.
+        playlist_id: The playlist that inspires it; `mountsea inspire` makes one.
+        mashup_clip_id: A clip that is mixed; give two or more.
+        continue_at: Seconds from which it goes on.
+        range: The seconds that are worked on: where they begin and end.
+        vocal_gender: Who sings.
+        persona_id: The persona that sings.
+        schema: Print what the service says of this kind, or of all, and generate nothing.
+        no_wait: Print the task's id as soon as it was accepted.
+        form: How the clips are printed.
+    """
+    from .. import InputError  # noqa: PLC0415 - see the module's docstring
+    from . import generate as room  # noqa: PLC0415 - as above
+
+    if schema:
+        return room.schema(task, base_url=base_url, form=form)
+    if task is None:
+        raise InputError("say what to generate: mountsea generate create --model chirp-v55 --prompt ...")
+    fields = room.fields_of(
+        {
+            "prompt": prompt,
+            "gpt_description_prompt": gpt_description_prompt,
+            "title": title,
+            "tags": tags,
+            "negative_tags": negative_tags,
+            "make_instrumental": make_instrumental or None,
+            "clip_id": clip_id,
+            "audio_url": audio_url,
+            "playlist_id": playlist_id,
+            "mashup_clip_ids": mashup_clip_id or None,
+            "continue_at": continue_at,
+            "range": range,
+            "vocal_gender": vocal_gender,
+            "persona": room.persona(persona_id),
+        },
+        field,
+    )
+    wanted = _wanted(base_url=base_url, deadline=deadline, no_wait=no_wait, form=form, path=output, quiet=quiet)
+    return room.generate(task, model, fields, wanted)
+
+
+@app.command
+def inspire(
+    *clip_ids: str,
+    model: str,
+    report: Path | None = None,
+    group: int | None = None,
+    name: str = "Untitled",
+    prompt: str | None = None,
+    gpt_description_prompt: str | None = None,
+    title: str | None = None,
+    tags: str | None = None,
+    negative_tags: str | None = None,
+    make_instrumental: bool = False,
+    field: _Fields = (),
+    deadline: Deadline = None,
+    no_wait: bool = False,
+    base_url: BaseUrl = None,
+    form: _Form = "table",
+    output: Output = None,
+    quiet: Quiet = False,
+) -> int:
+    """Make a song that is inspired by one to four clips of one account: a playlist of them, then a generation.
+
+    ```
+    mountsea upload --format json --output report.json urls.txt
+    mountsea inspire --report report.json --model chirp-v55 --title Inspired
+    mountsea inspire 7a8e127c-... 91abee79-... --model chirp-v55 --tags "rap, catchy"
+    ```
+
+    Args:
+        clip_ids: One to four clips, of one upload.
+        model: chirp-v55 and the like, or a model of your own, chirp-custom:<uuid>.
+        report: Take the clips of this upload: what --format json has printed, or its journal.
+        group: Of more than four clips take these: 1 for the first four, 2 for the next.
+        name: The playlist's name.
+        prompt: The lyrics.
+        gpt_description_prompt: What it is about, where the service is to write the lyrics.
+        title: Its title.
+        tags: Its styles.
+        negative_tags: Styles to keep away from.
+        make_instrumental: Nobody sings.
+        no_wait: Print the task's id as soon as it was accepted.
+        form: How the clips are printed.
+    """
+    from .. import InputError  # noqa: PLC0415 - see the module's docstring
+    from . import generate as room  # noqa: PLC0415 - as above
+
+    if bool(clip_ids) is (report is not None):
+        raise InputError("give the clips, or --report FILE, and not both")
+    if report is None and group is not None:
+        raise InputError("--group chooses among the clips of --report FILE")
+    clips = clip_ids if report is None else room.clips_from(report, group)
+    fields = room.fields_of(
+        {
+            "prompt": prompt,
+            "gpt_description_prompt": gpt_description_prompt,
+            "title": title,
+            "tags": tags,
+            "negative_tags": negative_tags,
+            "make_instrumental": make_instrumental or None,
+        },
+        field,
+    )
+    wanted = _wanted(base_url=base_url, deadline=deadline, no_wait=no_wait, form=form, path=output, quiet=quiet)
+    return room.inspire(clips, model, name, fields, wanted)
+
+
+def _wanted(**flags: Any) -> Any:
+    from .generate import Wanted  # noqa: PLC0415 - as above
+
+    return Wanted(**flags)
+
+
+@app.command(name="credits")
+def balance(*, balance_url: BalanceUrl = None, base_url: BaseUrl = None, form: _Form = "table") -> int:
+    """Print the credits that are left.
+
+    ```
+    mountsea credits
+    ```
+
+    Args:
+        form: As a number alone, or as JSON.
+    """
+    from . import balance as room  # noqa: PLC0415 - see the module's docstring
+
+    return room.credits_left(base_url=base_url, balance_url=balance_url, form=form)

@@ -87,7 +87,7 @@ def _journaled(client: MountseaClient, entries: Sequence[Entry], settings: Setti
             state.let_go(journal)
 
 
-def make_client(base_url: str | None) -> MountseaClient:
+def make_client(base_url: str | None, balance_url: str | None = None) -> MountseaClient:
     """A client with the environment's key.
 
     Raises:
@@ -97,4 +97,4 @@ def make_client(base_url: str | None) -> MountseaClient:
         raise ConfigurationError(
             "no API key: set the environment variable MOUNTSEA_API_KEY. To look around without one: mountsea demo"
         )
-    return MountseaClient(base_url=base_url)
+    return MountseaClient(base_url=base_url, balance_url=balance_url)

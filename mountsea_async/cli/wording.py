@@ -24,6 +24,10 @@ _KEYWORDS = (
     "|max_credits|price_per_item|at_least|name"
 )
 _SWITCHES = "keep_duplicates|allow_private|retry_failed|accept_new_key"
+_FIELDS = (
+    "model|clip_id|audio_url|playlist_id|range|title|tags|negative_tags|prompt|gpt_description_prompt|continue_at"
+    "|vocal_gender"
+)
 _REWORDED: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r",? or give MountseaClient\(api_key=\.\.\.\)"), ""),
     (re.compile(r", or ClientConfig\(allow_http=True\)"), ""),
@@ -43,6 +47,8 @@ _REWORDED: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"^(?:Behaviour|RateLimit|Uniform)\.(\w+) must"), r"--\1 must"),
     (re.compile(r"^(port|api_key) must"), r"--\1 must"),
     (re.compile(r"(?<![\w-])(max_credits|price_per_item|balance_url)\b(?!=)"), r"--\1"),
+    (re.compile(rf"^({_FIELDS})(?==|:)"), r"--\1"),
+    (re.compile(r"^task='"), "TASK '"),
     (re.compile(r"^task_id="), "TASK_ID "),
 )
 _FLAG = re.compile(r"--[a-z_]+")
