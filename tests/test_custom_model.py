@@ -11,6 +11,7 @@ from support.names import urls
 
 from mountsea_async import (
     AbandonedError,
+    BadRequestError,
     BatchFailed,
     ClientStateError,
     ConfigurationError,
@@ -300,6 +301,19 @@ async def test_a_training_that_never_arrived_is_sent_again_where_the_caller_says
     w = await world(behaviour(on_create(Cut(after_work=False), nth=1)))
     model = await w.client.train_model(EIGHT, "m", on_unknown="resubmit")
     assert [training.model for training in w.ledger.trainings] == [model.id]
+
+
+async def test_a_refusal_says_nothing_of_an_earlier_request_whose_answer_was_lost(world) -> None:
+    w = await world(behaviour(on_create(Cut(after_work=False), nth=1), on_create(Answer(400), nth=2)))
+    async with w.client.custom_model_session(on_unknown="resubmit") as session:
+        await session.upload_all(EIGHT)
+        with pytest.raises(BadRequestError):
+            await session.train("m")
+        training = session.report.training
+        assert (training.state, training.reason) == (ItemState.UNKNOWN, "rejected")
+        assert isinstance(training.error, UnknownOutcomeError)
+        await session.train("m")
+    assert len(w.ledger.trainings) == 1
 
 
 async def test_a_training_that_arrives_after_a_minute_is_found(world) -> None:

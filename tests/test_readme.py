@@ -29,8 +29,22 @@ def emulator() -> Iterator[Emulator]:
         yield emulator
 
 
+LOOPBACK_ONLY = """
+import socket
+look_up = socket.getaddrinfo
+def on_loopback(host, *more, **settings):
+    if host not in (None, "127.0.0.1", "::1", "localhost"):
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+    return look_up(host, *more, **settings)
+socket.getaddrinfo = on_loopback
+"""
+
+
 def run(command: list[str], emulator: Emulator, cwd: Path) -> str:
-    environment = {**os.environ, "MOUNTSEA_API_KEY": KEY, "MOUNTSEA_BASE_URL": emulator.base_url}
+    (cwd / "sitecustomize.py").write_text(LOOPBACK_ONLY)
+    paths = os.pathsep.join(filter(None, [str(cwd), os.environ.get("PYTHONPATH")]))
+    ours = {"MOUNTSEA_API_KEY": KEY, "MOUNTSEA_BASE_URL": emulator.base_url, "PYTHONPATH": paths}
+    environment = {**os.environ, **ours}
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment, cwd=cwd, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert KEY not in done.stdout + done.stderr
@@ -62,6 +76,14 @@ def test_the_example_of_going_on_uploads_what_is_left_and_pays_for_nothing_twice
         assert run([sys.executable, "-c", slower], emulator, tmp_path) == "6 uploaded\n"
         assert [emulator.ledger.charged(f"https://cdn.example.com/album/{n}.mp3") for n in range(1, 7)] == [1] * 6
         assert len(emulator.ledger.sessions) == 1
+
+
+def test_the_example_of_a_preflight_names_what_cannot_be_reached(emulator: Emulator, tmp_path: Path) -> None:
+    snippet = next(snippet for snippet in SCRIPTS if "preflight" in snippet)
+    lines = run([sys.executable, "-c", snippet], emulator, tmp_path).splitlines()
+    assert [line.split()[:2] for line in lines] == [
+        [str(index), f"https://cdn.example.com/masters/{index + 1}.flac"] for index in range(3)
+    ]
 
 
 def test_the_test_of_the_readme_passes(emulator: Emulator, tmp_path: Path) -> None:

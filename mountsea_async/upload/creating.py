@@ -174,8 +174,11 @@ class Creator:
         self.skip(name, word, error)
 
     def skip(self, name: str, reason: str, error: MountseaError) -> None:
-        """It isn't sent: whatever an earlier one has cost, it has failed as before."""
-        if self._training.failed:
+        """It isn't sent: what came of an earlier request is as it was."""
+        if self._training.open:
+            refusal = None if isinstance(error, NotSubmittedError) else error  # else the reason says it
+            self._change(Trigger.WITHHOLD, name, reason=reason, error=reasons.withheld(reason, refusal))
+        elif self._training.failed:
             self._change(Trigger.INTEND, name, reason=reason)
             self._change(Trigger.REJECT, name, reason=reason, error=error)
         else:

@@ -150,8 +150,6 @@ class Trainer:
     def _let_go(self, name: str, reason: str) -> None:
         """Ends what was given up half way."""
         match self._training.state:
-            case ItemState.NEW if self._training.open:
-                self._change(Trigger.WITHHOLD, name, reason=reason, error=reasons.withheld(reason, None))
             case ItemState.NEW:
                 self._creator.skip(name, reason, reasons.not_submitted(reason, None))
             case ItemState.SUBMITTING:

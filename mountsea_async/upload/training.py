@@ -80,7 +80,7 @@ class Training:
     """The training of one session. Only `apply` changes it, but for its name.
 
     Attributes:
-        open: Whether a request for it may have been processed without our knowing.
+        open: Requests for it that may have been processed without our knowing.
         failed: Whether a training of the session has failed before.
     """
 
@@ -93,7 +93,7 @@ class Training:
     model_id: str | None = None
     error: MountseaError | None = None
     attempts: int = 0
-    open: bool = False
+    open: int = 0
     failed: bool = False
 
     def apply(self, event: TrainingChanged) -> None:
@@ -112,9 +112,11 @@ class Training:
         match event.trigger:
             case Trigger.INTEND:
                 self.attempts += event.reason is None
-                self.open = True
-            case Trigger.RELEASE | Trigger.REJECT | Trigger.ACCEPT:
-                self.open = False
+                self.open += 1
+            case Trigger.RELEASE | Trigger.REJECT:
+                self.open -= 1
+            case Trigger.ACCEPT:
+                self.open = 0
             case Trigger.FAIL | Trigger.TIME_OUT:
                 self.failed = True
 
