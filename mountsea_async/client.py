@@ -8,7 +8,7 @@ from typing import Any
 from .custom_models import CustomModels
 from .models import Clip
 from .songs import Songs
-from .upload.fields import check_path, encode_payload
+from .upload.fields import check_deadline, check_path, encode_payload
 from .upload.inputs import Urls, check_entries
 from .upload.preflight import PreflightReport, preflight
 from .upload.tasks import TaskHandle, clip_of, data_of
@@ -52,6 +52,7 @@ class MountseaClient(CustomModels, Songs):
 
         Raises:
             InputError: The URL can't be uploaded; nothing was sent.
+            ConfigurationError: The deadline isn't above 0; nothing was sent.
             TaskFailedError: The service failed the upload, or (`TaskTimedOutError`) let it time out.
             TaskPendingError: We stopped asking before it had ended; carries the `task_id`.
             MissingClipError: It succeeded without naming its clip.
@@ -59,6 +60,7 @@ class MountseaClient(CustomModels, Songs):
             NotSentError: The service could not be reached; nothing was paid.
             UnknownOutcomeError: It may or may not have been accepted.
         """
+        check_deadline(deadline)  # before anything is paid
         handle = await self.submit_upload(audio_url, allow_private=allow_private)
         return clip_of(await handle.wait(deadline=deadline))
 

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Final, Literal, Self, TypeAlias, get_args
 
+from . import redact
 from .config import ClientConfig
 from .errors import (
     APIError,
@@ -46,7 +47,9 @@ def check_voice(
         InputError: One of them can't be sent.
     """
     if language not in get_args(Language):
-        raise InputError(f"language={language!r}: give one of {', '.join(get_args(Language))}")
+        # It may be anything, even the URL in the wrong place, whose query may be a signature.
+        said = repr(redact.shown_text(language)[:40]) if isinstance(language, str) else type(language).__name__
+        raise InputError(f"language={said}: give one of {', '.join(get_args(Language))}")
     if vocal_start_s is None:
         raise InputError("vocal_start_s=None: give seconds, a number from 0")
     check_bounds(vocal_start_s, vocal_end_s, ("vocal_start_s", "vocal_end_s"))
@@ -197,6 +200,7 @@ class VoicePersona:
             "is_public": check_flag(is_public, "is_public"),
             "image_s3_id": check_text(image_s3_id, "image_s3_id"),
         }
+        turn.check()  # and again before each attempt: a pause of all requests may be longer than what is left
         lost = await self._hand_in(turn, endpoints.complete_voice(given(fields)))
         task = await TaskHandle(turn.task_id, self._caller, self._policy, self._rng, holds=_persona_of).wait()
         check_spoken(task, lost)

@@ -530,7 +530,18 @@ def test_help_and_version_need_nothing_else() -> None:
     assert done.returncode == 0
     for words in ("MOUNTSEA_API_KEY", "130: interrupted"):
         assert words in done.stdout
-    for command in ("upload", "resume", "journal", "demo", "status", "emulator"):
+    for command in (
+        "upload",
+        "resume",
+        "journal",
+        "demo",
+        "status",
+        "emulator",
+        "train",
+        "generate",
+        "inspire",
+        "credits",
+    ):
         assert command in done.stdout
         said = run(command, "--help", env=environment())
         assert said.returncode == 0

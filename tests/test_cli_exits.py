@@ -8,6 +8,7 @@ from mountsea_async import (
     AuthenticationError,
     BatchReport,
     ConfigurationError,
+    DeadlineError,
     InputError,
     InsufficientCreditsError,
     ItemReport,
@@ -15,6 +16,7 @@ from mountsea_async import (
     JournalBusy,
     JournalError,
     JournalMismatch,
+    MissingClipError,
     MountseaError,
     NoAccountError,
     NotFoundError,
@@ -23,6 +25,11 @@ from mountsea_async import (
     RateLimitedError,
     Reconciliation,
     ServerError,
+    StalledError,
+    TaskFailedError,
+    TaskLostError,
+    TaskTimedOutError,
+    UnknownOutcomeError,
 )
 from mountsea_async.cli.exits import Exit, error_code, exit_code, worst
 
@@ -95,6 +102,13 @@ def test_a_report_gives_its_code(made: BatchReport, code: int) -> None:
         (JournalBusy("x", path="j"), 5),
         (JournalMismatch("x", path="j"), 2),
         (JournalError("x", path="j"), 5),
+        (UnknownOutcomeError("x", cause=ServerError("y", status=502)), 3),
+        (DeadlineError("x", task_id="t"), 3),
+        (StalledError("x", task_id="t"), 3),
+        (TaskLostError("x", task_id="t"), 3),
+        (TaskFailedError("x", task_id="t"), 1),
+        (TaskTimedOutError("x", task_id="t"), 1),
+        (MissingClipError("x", task_id="t"), 1),
     ],
 )
 def test_an_error_gives_its_code(error: MountseaError, code: int) -> None:

@@ -400,3 +400,11 @@ async def test_waiting_ends_when_a_status_only_goes_back_and_forth(world) -> Non
         handle = await session.submit(urls(1)[0])
     with pytest.raises(StalledError):
         await handle.wait()
+
+
+@pytest.mark.parametrize("deadline", [0, -1, "soon"])
+async def test_a_deadline_that_is_none_is_refused_before_anything_is_paid(world, deadline: Any) -> None:
+    w = await world(Behaviour())
+    with pytest.raises(ConfigurationError, match="deadline="):
+        await w.client.upload(urls(1)[0], deadline=deadline)
+    assert w.ledger.requests() == 0

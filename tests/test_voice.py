@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import traceback
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -185,6 +186,21 @@ async def test_leaving_the_block_sends_nothing_more(world) -> None:
     assert (await w.client.task(voice.task_id).wait()).fail_code == "VP_USER_TIMEOUT"
 
 
+@pytest.mark.parametrize("seconds", [0.5, 5, LISTENS - 0.5])
+async def test_a_cancelled_beginning_keeps_its_task_and_asks_no_more(world, seconds: float) -> None:
+    w = await world(behaviour())
+    voice = w.client.voice_persona(VOICE, "en")
+    beginning = asyncio.create_task(voice.__aenter__())
+    await asyncio.sleep(seconds)
+    beginning.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await beginning
+    calls = w.ledger.calls
+    await asyncio.sleep(100)
+    assert w.ledger.calls == calls
+    assert (await w.client.task(voice.task_id).status()).fail_code == "VP_USER_TIMEOUT"
+
+
 # --------------------------------------------------------------------------------------------------------- too late
 async def test_when_the_time_is_over_nothing_is_sent_and_the_error_says_to_begin_again(world) -> None:
     w = await world(behaviour())
@@ -214,6 +230,19 @@ async def test_a_phrase_that_came_and_went_unseen_is_too_late(world) -> None:
     with pytest.raises(PhraseExpiredError, match="begin again"):
         async with w.client.voice_persona(VOICE, "en"):
             pytest.fail("there is no phrase any more")
+
+
+async def test_that_the_time_is_over_is_said_at_once_even_while_all_requests_pause(world) -> None:
+    w = await world(behaviour(Fault(rate_limited(100), on="upload")))
+    async with w.client.voice_persona(VOICE, "en") as voice:
+        await asyncio.sleep(31)
+        paused = asyncio.create_task(w.client.submit_upload(SPOKEN))
+        await asyncio.sleep(1)
+        async with asyncio.timeout(1):
+            with pytest.raises(PhraseExpiredError):
+                await voice.complete(SPOKEN, "Me")
+        paused.cancel()
+        await asyncio.gather(paused, return_exceptions=True)
 
 
 async def test_a_pause_that_outlasts_the_time_ends_with_an_error_and_not_with_a_late_request(world) -> None:
@@ -262,8 +291,9 @@ async def test_a_phrase_is_handed_in_once(world) -> None:
         with pytest.raises(ClientStateError, match="handed in already"):
             await voice.complete(SPOKEN, "Me")
         assert (await first).name == "Me"
-        with pytest.raises(ClientStateError, match="handed in already"):
+        with pytest.raises(ClientStateError, match="handed in already") as caught:
             await voice.complete(SPOKEN, "Me")
+        assert str(caught.value).count(voice.task_id) == 1
     assert w.ledger.requests("voice_complete") == 1
 
 
@@ -412,14 +442,39 @@ async def test_a_task_that_moves_is_waited_for_longer(world) -> None:
         assert voice.phrase.phrase_text
 
 
+# ---------------------------------------------------------------------------------------------------------- secrets
+TELLS = Answer(400, json.dumps({"message": f"{KEY} may not"}))
+FAILS = Outcome("failed", fail_reason=f"{KEY} may not")
+
+
+@pytest.mark.parametrize("endpoint", ["voice_init", "voice_complete"])
+@pytest.mark.parametrize("effect", [TELLS, FAILS], ids=["refused", "failed"])
+async def test_a_key_that_the_service_repeats_is_in_no_error(world, effect: Any, endpoint: str) -> None:
+    w = await world(behaviour(Fault(effect, on=endpoint)))
+    with pytest.raises((BadRequestError, TaskFailedError), match="may not") as caught:
+        async with w.client.voice_persona(VOICE, "en") as voice:
+            await voice.complete(SPOKEN, "Me")
+    told = "".join(traceback.format_exception(caught.value)) + repr(vars(caught.value))
+    assert KEY not in told
+
+
+async def test_a_signed_recording_in_the_place_of_the_language_is_not_shown(world) -> None:
+    w = await world(behaviour())
+    with pytest.raises(InputError, match=r"language='https://.*': give one of") as caught:
+        w.client.voice_persona("en", VOICE + "?signature=TOPSECRET")
+    assert "TOPSECRET" not in str(caught.value)
+    assert w.ledger.calls == ()
+
+
 # -------------------------------------------------------------------------------------------------------- bad input
 BAD_BEGINNINGS: dict[str, tuple[tuple[Any, ...], dict[str, Any], str]] = {
     "no URL": (("", "en"), {}, "voice_audio_url: it is empty"),
     "no http": (("ftp://a.example/v.mp3", "en"), {}, "voice_audio_url: it doesn't begin with http"),
     "private": (("http://127.0.0.1/v.mp3", "en"), {}, "voice_audio_url: the service can't reach"),
     "language": ((VOICE, "it"), {}, "language='it': give one of zh, en, ja, ko, es, fr, de, pt, ru, hi"),
-    "no language": ((VOICE, None), {}, "language=None"),
-    "languages": ((VOICE, ["en"]), {}, "language="),
+    "no language": ((VOICE, None), {}, "language=NoneType: give one of"),
+    "languages": ((VOICE, ["en"]), {}, "language=list: give one of"),
+    "no text": ((VOICE, 10**5000), {}, "language=int: give one of"),
     "begins before": ((VOICE, "en"), {"vocal_start_s": -1}, "vocal_start_s=-1: give seconds"),
     "begins nowhere": ((VOICE, "en"), {"vocal_start_s": None}, "vocal_start_s=None: give seconds"),
     "ends first": ((VOICE, "en"), {"vocal_start_s": 9, "vocal_end_s": 5}, "vocal_end_s=5: the end lies after"),

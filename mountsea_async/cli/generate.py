@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+import signal
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -27,10 +29,11 @@ from .. import (
     read_journal,
 )
 from ..redact import shown_url
+from ..upload.fields import check_deadline
 from . import output
 from .exits import Exit
 from .upload import make_client
-from .wording import one_line, say
+from .wording import one_line, say, say_error, say_wrapped
 
 __all__ = ["Wanted", "clips_from", "fields_of", "generate", "inspire", "persona", "schema"]
 
@@ -96,7 +99,7 @@ def _part(name: str, value: dict[str, Any]) -> Any:
 def _value(text: str) -> Any:
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text
 
 
@@ -166,12 +169,12 @@ def _audio_ids(file: Path) -> tuple[str, ...]:
             return tuple(ids)
     except OSError as error:
         raise InputError(f"--report {file}: can't be read ({error.strerror or error})") from None
-    except (ValueError, KeyError, TypeError, JournalError):
+    except (ValueError, KeyError, TypeError, RecursionError, JournalError):
         pass
     raise InputError(f"--report {file}: neither what mountsea upload --format json prints, nor a journal")
 
 
-def schema(task: str | None, *, base_url: str | None, form: Form) -> Exit:
+def schema(task: str | None, wanted: Wanted) -> Exit:
     """Prints what the service says of its kinds of generation.
 
     Raises:
@@ -179,20 +182,25 @@ def schema(task: str | None, *, base_url: str | None, form: Form) -> Exit:
     """
 
     async def ask() -> tuple[TaskSchema, ...]:
-        async with make_client(base_url) as client:
+        async with make_client(wanted.base_url) as client:
             return await client.generate_schema(task)
 
+    if wanted.path is not None:
+        output.check_output(wanted.path)
     kinds = asyncio.run(ask())
-    if form == "json":
-        output.to_stdout(json.dumps([attrs.asdict(kind) for kind in kinds], indent=2) + "\n")
-        return Exit.OK
+    if wanted.form == "json":
+        return _hand_over(json.dumps([attrs.asdict(kind) for kind in kinds], indent=2), wanted.path)
+    return _hand_over("\n".join(_described(kinds)), wanted.path)
+
+
+def _described(kinds: Sequence[TaskSchema]) -> Iterator[str]:
     for kind in kinds:
         required = ", ".join(field.field for field in kind.required) or "-"
         optional = ", ".join(field.field for field in kind.optional) or "-"
         about = f": {one_line(kind.description)}" if kind.description else ""
-        lines = (f"{one_line(kind.task)}{about}", f"  requires {one_line(required)}", f"  takes {one_line(optional)}")
-        output.to_stdout("\n".join(lines) + "\n")
-    return Exit.OK
+        yield f"{one_line(kind.task)}{about}"
+        yield f"  requires {one_line(required)}"
+        yield f"  takes {one_line(optional)}"
 
 
 # ----------------------------------------------------------------------------------------------------- what they do
@@ -201,15 +209,15 @@ def _carry_out(begin: Callable[[MountseaClient], Awaitable[TaskHandle]], wanted:
         output.check_output(wanted.path)
     if wanted.no_wait and wanted.deadline is not None:
         raise ConfigurationError("--deadline and --no-wait contradict each other: give one of them")
+    check_deadline(wanted.deadline)  # before anything is paid
     client = make_client(wanted.base_url)
     known: list[TaskHandle] = []
     try:
         clips = asyncio.run(_clips(client, begin, wanted, known))
-    except KeyboardInterrupt:
-        say(_goes_on(known[0]) if known else "interrupted before anything was sent: nothing was paid")
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        _tell_interrupted(known)
         return Exit.INTERRUPTED
-    _print(known[0].task_id, clips, wanted)
-    return Exit.OK
+    return _hand_over(_shown(known[0].task_id, clips, wanted.form), wanted.path)
 
 
 async def _clips(
@@ -219,6 +227,10 @@ async def _clips(
     known: list[TaskHandle],
 ) -> tuple[Clip, ...] | None:
     """The clips; None where nobody waits for them. What is known of the task outlives an interrupt."""
+    work = asyncio.current_task()
+    with suppress(NotImplementedError, RuntimeError, ValueError):  # where the loop can't listen to signals
+        if work is not None:
+            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, work.cancel)
     async with client:
         known.append(await begin(client))
         if wanted.no_wait:
@@ -228,26 +240,44 @@ async def _clips(
         return clips_of(await known[0].wait(deadline=wanted.deadline))
 
 
-def _goes_on(handle: TaskHandle) -> str:
-    return f"interrupted; it goes on by itself and is paid for. Look again:\n  mountsea status {handle.task_id}"
-
-
-def _print(task_id: str, clips: tuple[Clip, ...] | None, wanted: Wanted) -> None:
-    if wanted.form == "json":
-        told = [{"id": clip.id, "audio_url": _url(clip)} for clip in clips or ()]
-        text = json.dumps({"task_id": task_id, "status": "submitted" if clips is None else "success", "clips": told})
-    elif clips is None:
-        text = task_id
-    else:
-        text = "\n".join(f"{clip.id}  {one_line(_url(clip) or '-')}" for clip in clips)
-    if wanted.path is None:
-        output.to_stdout(text + "\n")
+def _tell_interrupted(known: Sequence[TaskHandle]) -> None:
+    if known:
+        say("interrupted; it goes on by itself and is paid for. Look again:")
+        say(f"  mountsea status {one_line(known[0].task_id)}")
         return
+    say_wrapped(
+        "interrupted before the service had answered: the generation may or may not have been accepted. If it was, it "
+        "goes on and is paid for; mountsea credits tells what is left"
+    )
+
+
+def _shown(task_id: str, clips: tuple[Clip, ...] | None, form: Form) -> str:
+    if form == "json":
+        told = [{"id": clip.id, "audio_url": _url(clip)} for clip in clips or ()]
+        status = "submitted" if clips is None else "success"
+        return json.dumps({"task_id": task_id, "status": status, "clips": told}, indent=2)
+    if clips is None:
+        return one_line(task_id)
+    return "\n".join(f"{one_line(clip.id)}  {one_line(_url(clip) or '-')}" for clip in clips)
+
+
+def _hand_over(text: str, path: Path | None) -> Exit:
+    """Prints what was paid for; a file that can't be written sends it to stdout."""
+    code = Exit.OK
+    if path is not None:
+        try:
+            output.to_file(path, text + "\n")
+            return code
+        except OSError as error:
+            code = Exit.INCOMPLETE
+            say_error(f"{path} can't be written ({error.strerror or error}); the results follow on stdout")
     try:
-        output.to_file(wanted.path, text + "\n")
-    except OSError as error:
-        say(f"mountsea: error: {wanted.path} can't be written ({error.strerror or error}); the clips follow on stdout")
         output.to_stdout(text + "\n")
+    except OSError as error:
+        code = Exit.INCOMPLETE
+        say_error(f"stdout can't be written to ({error.strerror or error}); the results follow here")
+        say(text)
+    return code
 
 
 def _url(clip: Clip) -> str | None:

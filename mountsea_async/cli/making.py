@@ -33,6 +33,12 @@ from .flags import (
 __all__ = ["app"]
 
 _Form: TypeAlias = Annotated[Literal["table", "json"], Parameter(name="--format", show_default=True)]
+_Songs: TypeAlias = Annotated[
+    Literal["table", "json"] | None,
+    Parameter(
+        name="--format", help="How they are printed; without it, as the suffix of --output says, or as lines of text."
+    ),
+]
 _Fields: TypeAlias = Annotated[
     tuple[str, ...],
     Parameter(
@@ -122,17 +128,18 @@ def generate(
     clip_id: str | None = None,
     audio_url: str | None = None,
     playlist_id: str | None = None,
-    mashup_clip_id: Annotated[tuple[str, ...], Parameter(negative="")] = (),
+    mashup_clip_ids: Annotated[tuple[str, ...], Parameter(negative="", consume_multiple=True)] = (),
     continue_at: float | None = None,
     range: tuple[float, float] | None = None,  # noqa: A002 - the flag's name
     vocal_gender: Literal["m", "f"] | None = None,
     persona_id: str | None = None,
     field: _Fields = (),
+    allow_private: AllowPrivate = False,
     schema: bool = False,
     deadline: Deadline = None,
     no_wait: bool = False,
     base_url: BaseUrl = None,
-    form: _Form = "table",
+    form: _Songs = None,
     output: Output = None,
     quiet: Quiet = False,
 ) -> int:
@@ -158,23 +165,23 @@ def generate(
         clip_id: The clip that it is made from.
         audio_url: The audio that it is made from.
         playlist_id: The playlist that inspires it; `mountsea inspire` makes one.
-        mashup_clip_id: A clip that is mixed; give two or more.
+        mashup_clip_ids: The clips that are mixed, two or more.
         continue_at: Seconds from which it goes on.
         range: The seconds that are worked on: where they begin and end.
         vocal_gender: Who sings.
         persona_id: The persona that sings.
         schema: Print what the service says of this kind, or of all, and generate nothing.
         no_wait: Print the task's id as soon as it was accepted.
-        form: How the clips are printed.
     """
     from .. import InputError  # noqa: PLC0415 - see the module's docstring
     from . import generate as room  # noqa: PLC0415 - as above
 
+    wanted = _wanted(base_url=base_url, deadline=deadline, no_wait=no_wait, form=form, path=output, quiet=quiet)
     if schema:
-        return room.schema(task, base_url=base_url, form=form)
+        return room.schema(_typed(task), wanted)
     if task is None:
         raise InputError("say what to generate: mountsea generate create --model chirp-v55 --prompt ...")
-    fields = room.fields_of(
+    fields = _fields(
         {
             "prompt": prompt,
             "gpt_description_prompt": gpt_description_prompt,
@@ -185,16 +192,16 @@ def generate(
             "clip_id": clip_id,
             "audio_url": audio_url,
             "playlist_id": playlist_id,
-            "mashup_clip_ids": mashup_clip_id or None,
+            "mashup_clip_ids": mashup_clip_ids or None,
             "continue_at": continue_at,
             "range": range,
             "vocal_gender": vocal_gender,
-            "persona": room.persona(persona_id),
+            "persona": room.persona(_typed(persona_id)),
+            "allow_private": allow_private or None,
         },
         field,
     )
-    wanted = _wanted(base_url=base_url, deadline=deadline, no_wait=no_wait, form=form, path=output, quiet=quiet)
-    return room.generate(task, model, fields, wanted)
+    return room.generate(_typed(task), _typed(model), fields, wanted)
 
 
 @app.command
@@ -214,7 +221,7 @@ def inspire(
     deadline: Deadline = None,
     no_wait: bool = False,
     base_url: BaseUrl = None,
-    form: _Form = "table",
+    form: _Songs = None,
     output: Output = None,
     quiet: Quiet = False,
 ) -> int:
@@ -239,7 +246,6 @@ def inspire(
         negative_tags: Styles to keep away from.
         make_instrumental: Nobody sings.
         no_wait: Print the task's id as soon as it was accepted.
-        form: How the clips are printed.
     """
     from .. import InputError  # noqa: PLC0415 - see the module's docstring
     from . import generate as room  # noqa: PLC0415 - as above
@@ -248,8 +254,10 @@ def inspire(
         raise InputError("give the clips, or --report FILE, and not both")
     if report is None and group is not None:
         raise InputError("--group chooses among the clips of --report FILE")
-    clips = clip_ids if report is None else room.clips_from(report, group)
-    fields = room.fields_of(
+    clips = (
+        [_typed(clip) for clip in clip_ids] if report is None else room.clips_from(as_typed(report) or report, group)
+    )
+    fields = _fields(
         {
             "prompt": prompt,
             "gpt_description_prompt": gpt_description_prompt,
@@ -261,13 +269,28 @@ def inspire(
         field,
     )
     wanted = _wanted(base_url=base_url, deadline=deadline, no_wait=no_wait, form=form, path=output, quiet=quiet)
-    return room.inspire(clips, model, name, fields, wanted)
+    return room.inspire(clips, _typed(model), _typed(name), fields, wanted)
 
 
-def _wanted(**flags: Any) -> Any:
+def _typed(text: Any) -> Any:
+    """A text as it was typed; it may be `-`."""
+    return text.replace(STDIN, "-") if isinstance(text, str) else text
+
+
+def _fields(flags: dict[str, Any], more: tuple[str, ...]) -> dict[str, Any]:
+    from .generate import fields_of  # noqa: PLC0415 - as above
+
+    typed = {
+        name: tuple(map(_typed, value)) if isinstance(value, tuple) else _typed(value) for name, value in flags.items()
+    }
+    return fields_of(typed, [_typed(entry) for entry in more])
+
+
+def _wanted(*, form: Literal["table", "json"] | None, path: Path | None, **flags: Any) -> Any:
     from .generate import Wanted  # noqa: PLC0415 - as above
 
-    return Wanted(**flags)
+    told, path = where(form, path)
+    return Wanted(form="json" if told == "json" else "table", path=path, **flags)
 
 
 @app.command(name="credits")

@@ -26,8 +26,9 @@ _KEYWORDS = (
 _SWITCHES = "keep_duplicates|allow_private|retry_failed|accept_new_key"
 _FIELDS = (
     "model|clip_id|audio_url|playlist_id|range|title|tags|negative_tags|prompt|gpt_description_prompt|continue_at"
-    "|vocal_gender"
+    "|vocal_gender|mashup_clip_ids"
 )
+_BY_FIELD = "infill_lyrics|infill_type|infill_context_range|continued_aligned_prompt|controls|sound"
 _REWORDED: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r",? or give MountseaClient\(api_key=\.\.\.\)"), ""),
     (re.compile(r", or ClientConfig\(allow_http=True\)"), ""),
@@ -47,7 +48,20 @@ _REWORDED: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"^(?:Behaviour|RateLimit|Uniform)\.(\w+) must"), r"--\1 must"),
     (re.compile(r"^(port|api_key) must"), r"--\1 must"),
     (re.compile(r"(?<![\w-])(max_credits|price_per_item|balance_url)\b(?!=)"), r"--\1"),
-    (re.compile(rf"^({_FIELDS})(?==|:)"), r"--\1"),
+    (re.compile(rf"^({_FIELDS})="), r"--\1 "),
+    (re.compile(rf"^({_FIELDS})(?=:| has )"), r"--\1"),
+    (re.compile(rf"^({_BY_FIELD})(?=: task )"), r"--field \1=..."),
+    (re.compile(r"^persona\.persona_id="), "--persona_id "),
+    (re.compile(r"^clips: "), "CLIP_IDS: "),
+    (re.compile(r", or take a group of report\.clip_groups\(\)$"), ", or give --report FILE and a --group of it"),
+    (
+        re.compile(
+            r"one client\.upload_batch\(\.\.\.\) or upload_session are, "
+            r"those of separate client\.upload\(\.\.\.\) calls"
+        ),
+        "one mountsea upload (or of one --session_id) are, those of separate uploads",
+    ),
+    (re.compile(r"playlist_id='([\w-]+)'\)$"), r"go on with mountsea generate inspiration --playlist_id \1)"),
     (re.compile(r"^task='"), "TASK '"),
     (re.compile(r"^task_id="), "TASK_ID "),
 )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -24,6 +25,14 @@ class Done:
     code: int
     out: str
     err: str
+
+
+def until(holds: Callable[[], object], what: str) -> None:
+    """Waits until it holds, within bounds."""
+    end = time.monotonic() + 40.0
+    while not holds():
+        assert time.monotonic() < end, f"not in time: {what}"
+        time.sleep(0.01)
 
 
 class Terminal:
