@@ -21,12 +21,15 @@ __all__ = [
     "TimeRange",
     "check_bounds",
     "check_flag",
+    "check_image",
     "check_seconds",
     "check_text",
     "given",
 ]
 
 MAX_SECONDS: Final = 10**6
+MAX_IMAGE: Final = 1_000_000
+"""Characters of a picture; the service tells no bound."""
 
 
 def given(fields: dict[str, Any]) -> dict[str, Any]:
@@ -65,6 +68,17 @@ def check_text(value: Any, field: str) -> str | None:
     if value is not None and (not isinstance(value, str) or not value.strip()):
         raise InputError(f"{field}={_shown(value)}: give a text, or leave it out")
     return value
+
+
+def check_image(value: Any) -> str | None:
+    """A picture as a data URI, or none.
+
+    Raises:
+        InputError: It is empty, no text, or larger than `MAX_IMAGE`.
+    """
+    if isinstance(value, str) and len(value) > MAX_IMAGE:
+        raise InputError(f"image_s3_id: {len(value)} characters: give a picture of at most {MAX_IMAGE} as base64")
+    return check_text(value, "image_s3_id")
 
 
 def check_flag(value: Any, field: str) -> bool:

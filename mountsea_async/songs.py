@@ -15,7 +15,7 @@ from .connection import Connection
 from .errors import APIError, BadRequestError, InputError, MountseaError, NotFoundError
 from .generation import GenerateFields, GenerateRequest, GenerateTask, HasId
 from .models import Clip, Persona, Playlist, Task, TaskSchema, VoxStem
-from .parts import check_bounds, check_flag, check_text, given
+from .parts import check_bounds, check_flag, check_image, check_text, given
 from .upload.fields import check_clip_ids, check_id, check_name, encode_payload
 from .upload.tasks import TaskHandle, check_success, clip_of
 from .voice import Language, VoicePersona, check_voice
@@ -116,7 +116,7 @@ class Songs(Connection):
             vox: Makes it a vocal persona: what `vox_stem` has brought for a clip of the same account, or its id.
             vocal_start_s: Seconds into the clip at which the voice begins, from 0; `vocal_end_s` where it ends.
             vocal_end_s: As above; None with a `vox` that tells them: its own.
-            image_s3_id: Its picture, a base64 data URI.
+            image_s3_id: Its picture, a base64 data URI of at most 1,000,000 characters.
 
         Raises:
             InputError: No id, no name, an end before the beginning; nothing was sent.
@@ -139,7 +139,7 @@ class Songs(Connection):
             "vox_audio_id": None if vox is None else check_id(stem.id if stem else vox, "vox"),
             "vocal_start_s": start,
             "vocal_end_s": end,
-            "image_s3_id": check_text(image_s3_id, "image_s3_id"),
+            "image_s3_id": check_image(image_s3_id),
         }
         with _one_account():
             return await self._open_caller().submit(Unwatched(endpoints.create_persona(given(fields))), answers.persona)

@@ -24,7 +24,7 @@ from .errors import (
     UnknownOutcomeError,
 )
 from .models import Persona, Task, VoicePhrase
-from .parts import check_bounds, check_flag, check_text, given
+from .parts import check_bounds, check_flag, check_image, check_text, given
 from .phrase import Spoken, Turn, check_spoken, listen
 from .upload.fields import check_name
 from .upload.inputs import check_audio_url
@@ -177,7 +177,7 @@ class VoicePersona:
             name: The persona's name, of 1 to 100 characters.
             description: What it is like.
             is_public: Whether others may see it.
-            image_s3_id: Its picture, a base64 data URI.
+            image_s3_id: Its picture, a base64 data URI of at most 1,000,000 characters.
 
         Raises:
             InputError: The URL, the name or another field can't be sent; nothing was.
@@ -198,7 +198,7 @@ class VoicePersona:
             "name": check_name(name),
             "description": check_text(description, "description"),
             "is_public": check_flag(is_public, "is_public"),
-            "image_s3_id": check_text(image_s3_id, "image_s3_id"),
+            "image_s3_id": check_image(image_s3_id),
         }
         turn.check()  # and again before each attempt: a pause of all requests may be longer than what is left
         lost = await self._hand_in(turn, endpoints.complete_voice(given(fields)))

@@ -253,6 +253,10 @@ BAD_PARTS: dict[str, tuple[Call, str]] = {
         lambda c, _: c.create_persona("a", "P", user_input_styles=" "),
         "user_input_styles=' ': give a text",
     ),
+    "persona with a huge picture": (
+        lambda c, _: c.create_persona("a", "P", image_s3_id="A" * 1_000_001),
+        "image_s3_id: 1000001 characters",
+    ),
     "persona with no picture": (lambda c, _: c.create_persona("a", "P", image_s3_id=b"x"), "image_s3_id="),  # type: ignore[arg-type]
     "persona that ends first": (
         lambda c, _: c.create_persona("a", "P", vox=VoxStem("s", vocal_start_s=40), vocal_end_s=30),
