@@ -293,7 +293,7 @@ BAD_SUBMITS: dict[str, tuple[Any, Any, str]] = {
     "a query": ("/suno/v2/lyrics?key=1", {}, "path="),
     "a step up": ("/suno/../v1", {}, "path="),
     "a line break": ("/suno/v2/lyrics\r\nX: 1", {}, "path="),
-    "not a string": (7, {}, "path='7'"),
+    "not a string": (7, {}, "path=7"),
     "no mapping": ("/suno/v2/lyrics", ["a"], "not list"),
     "no JSON": ("/suno/v2/lyrics", {"prompt": b"x"}, "bytes is not JSON serializable"),
     "no number": ("/suno/v2/lyrics", {"prompt": float("nan")}, "can't be written as JSON"),

@@ -294,6 +294,53 @@ def test_fields_that_are_not_known_here_are_sent_as_they_are() -> None:
     }
 
 
+SIGNED = "https://cdn.example.com/a.mp3?signature=TOPSECRET"
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"task": SIGNED},
+        {"model": SIGNED},
+        *({name: SIGNED} for name in ("vocal_gender", "range", "persona", "controls", "sound", "make_instrumental")),
+        {"clip_id": SIGNED + "\n"},
+        {"mashup_clip_ids": [SIGNED, SIGNED + "\n"]},
+        {"title": SIGNED + "\n"},
+        {"audio_url": SIGNED + " "},
+        {"extra": SIGNED},
+        {"tags": [SIGNED]},
+    ],
+    ids=lambda fields: next(iter(fields)),
+)
+def test_a_signed_url_in_the_wrong_place_is_not_told_with_its_signature(fields: dict[str, Any]) -> None:
+    with pytest.raises(InputError) as caught:
+        GenerateRequest(**{"task": "create", "model": "chirp-v55", **fields})
+    assert str(caught.value).startswith(next(iter(fields)))
+    assert "TOPSECRET" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "value", ["x" * 90_000, [5] * 90_000, 10**5000, -(10**5000)], ids=["text", "list", "int", "-int"]
+)
+@pytest.mark.parametrize(
+    "field",
+    ["task", "model", "vocal_gender", "range", "persona", "controls", "sound", "continue_at", "make_instrumental"],
+)
+def test_a_wrong_value_of_any_size_is_told_in_few_words(field: str, value: Any) -> None:
+    with pytest.raises(InputError, match=f"^{field}=") as caught:
+        GenerateRequest(**{"task": "create", "model": "chirp-v55", field: value})
+    assert len(str(caught.value)) < 500
+
+
+@pytest.mark.parametrize(
+    "given", [("a", "b"), ["a", "b"], iter("ab"), {"a": 1, "b": 2}.keys()], ids=lambda v: type(v).__name__
+)
+def test_clips_to_mix_come_in_whatever_holds_them(given: Any) -> None:
+    request = GenerateRequest("mashup", "chirp-v55", mashup_clip_ids=given)
+    assert request.mashup_clip_ids == ("a", "b")
+    assert json.loads(json.dumps(request.to_dict()))["mashup_clip_ids"] == ["a", "b"]
+
+
 def test_a_request_is_a_value() -> None:
     one, other = (GenerateRequest("cover", "chirp-v55", clip_id="c", range=[1, 2]) for _ in range(2))
     assert one == other
@@ -306,8 +353,81 @@ def test_a_request_is_a_value() -> None:
 
 
 def test_a_signed_url_is_not_shown() -> None:
-    signed = "https://cdn.example.com/a.mp3?signature=TOPSECRET"
-    assert "TOPSECRET" not in repr(GenerateRequest("upload_cover", "chirp-v55", audio_url=signed))
+    assert "TOPSECRET" not in repr(GenerateRequest("upload_cover", "chirp-v55", audio_url=SIGNED))
+
+
+# ------------------------------------------------------------------------------------------------ whatever is given
+IDS = st.uuids().map(str) | st.text(min_size=1, max_size=20).filter(lambda text: text.isprintable() and text.strip())
+TEXT = st.text(min_size=1, max_size=60).filter(str.strip)
+SECONDS = st.floats(0, 10**6) | st.integers(0, 10**6)
+SPANS = st.tuples(SECONDS, SECONDS).map(sorted).filter(lambda span: span[0] < span[1])
+SHARES = st.none() | st.floats(0, 1) | st.sampled_from([0, 1])
+GIVEN: dict[str, st.SearchStrategy[Any]] = {
+    **dict.fromkeys(TEXTS, TEXT),
+    "title": IDS,
+    "model": st.sampled_from(MODELS) | st.uuids().map(lambda made: f"chirp-custom:{made}"),
+    "make_instrumental": st.booleans(),
+    "clip_id": IDS,
+    "playlist_id": IDS,
+    "audio_url": st.sampled_from(["https://a.example/x.mp3", "http://b.example:8080/%20?sig=%2F#x"]),
+    "mashup_clip_ids": st.lists(IDS, min_size=2, max_size=5, unique=True),
+    "continue_at": SECONDS,
+    "range": SPANS | SPANS.map(lambda span: TimeRange(*span)),
+    "infill_context_range": SPANS.map(tuple),
+    "vocal_gender": st.sampled_from("mf"),
+    "persona": st.builds(PersonaUse, IDS, st.none() | IDS, st.none() | TEXT),
+    "controls": st.builds(Controls, SHARES, SHARES, SHARES),
+    "sound": st.builds(Sound, TEXT, st.none() | TEXT, st.none() | TEXT, st.none() | st.integers(1, 10_000)),
+}
+ODD = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text()
+    | st.binary()
+    | st.sampled_from(list(EVERY.values())),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=2),
+    max_leaves=4,
+)
+
+
+@st.composite
+def requests(draw: st.DrawFn) -> dict[str, Any]:
+    """What makes a request: the fields that its kind requires, and any others."""
+    task = draw(st.sampled_from(GenerateTask))
+    names = {*REQUIRED[task], *draw(st.sets(st.sampled_from(sorted(GIVEN))))}
+    return {"task": draw(st.sampled_from([task, task.value]))} | {name: draw(GIVEN[name]) for name in sorted(names)}
+
+
+def sent(request: GenerateRequest) -> Any:
+    return json.loads(json.dumps(request.to_dict(), allow_nan=False))
+
+
+def test_every_field_is_drawn() -> None:
+    assert set(GIVEN) == set(EVERY)
+
+
+@given(requests())
+def test_whatever_keeps_to_the_rules_is_a_request_of_the_document(fields: dict[str, Any]) -> None:
+    body = sent(GenerateRequest(**fields))
+    validator(BODY).validate(body)
+    assert set(body) == set(fields)
+    assert None not in [value for part in body.values() if isinstance(part, dict) for value in part.values()]
+
+
+@given(requests(), st.sampled_from(["task", *sorted(EVERY)]), ODD)
+def test_whatever_can_be_made_is_a_request_of_the_document_and_the_rest_is_named(
+    fields: dict[str, Any], name: str, value: Any
+) -> None:
+    try:
+        request = GenerateRequest(**{**fields, name: value})
+    except InputError as refused:
+        told = str(refused)
+    else:
+        validator(BODY).validate(sent(request))
+        return
+    assert name in told
 
 
 # ------------------------------------------------------------------------------------------------------- as it is sent

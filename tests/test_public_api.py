@@ -67,7 +67,11 @@ def test_every_keyword_of_a_public_call_is_explained() -> None:
     client = mountsea_async.MountseaClient
     songs = (client.create_playlist, client.vox_stem, client.create_persona, client.inspire, client.generate)
     voices = (client.voice_persona, mountsea_async.VoicePersona.complete, mountsea_async.BatchReport.clip_groups)
-    for call in (client, client.upload_batch, client.upload_session, client.upload, *songs, *voices):
+    models = (client.train_model, client.custom_model_session, mountsea_async.CustomModelSession.train)
+    resumed = (client.resume_batch, client.resume_session)
+    others = (client.generate_schema, client.preflight, client.submit, client.task)
+    batches = (client, client.upload_batch, client.upload_session, client.upload)
+    for call in (*batches, *models, *resumed, *songs, *voices, *others):
         text = inspect.getdoc(call) or ""
         for name in inspect.signature(call).parameters:
             assert name == "self" or f"{name}: " in text, f"{call.__qualname__} doesn't explain {name}"

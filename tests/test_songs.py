@@ -1,4 +1,4 @@
-"""What is made of clips: playlists, stems, personas, songs; why that needs one account, and the balance."""
+"""What is made of clips: playlists, stems, personas, songs; and why that needs one account."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import pytest
 from support.names import KEY, urls
 
 from mountsea_async import (
-    APIError,
     AuthenticationError,
     BadRequestError,
     BatchReport,
     ClientStateError,
     Clip,
+    DuplicateURLWarning,
     InputError,
     InsufficientCreditsError,
     MissingClipError,
@@ -29,12 +29,11 @@ from mountsea_async import (
     TaskFailedError,
     TaskHandle,
     TaskTimedOutError,
-    UnexpectedAnswerError,
     UnknownOutcomeError,
     VoxStem,
     clips_of,
 )
-from mountsea_async.testing import Answer, Behaviour, Cut, Emulator, Fault, Fixed, Hang, Outcome, unauthorized
+from mountsea_async.testing import Answer, Behaviour, Cut, Fault, Fixed, Hang, Outcome, unauthorized
 
 QUICK = Behaviour(durations=Fixed(1), generation=Fixed(60))
 NOBODY = "00000000-0000-4000-8000-000000000000"
@@ -93,6 +92,30 @@ async def test_the_clips_of_a_batch_pass_where_separate_uploads_were_refused(wor
     assert await call(w.client, await clips(w, 2))
 
 
+async def test_files_that_were_refused_as_separate_uploads_inspire_a_song_as_a_batch(world) -> None:
+    w = await world(QUICK)
+    files = urls(2)
+    separate = [await w.client.upload(files[0])]
+    while len({w.ledger.account_of(clip.id) for clip in separate}) < 2:
+        separate = [separate[0], await w.client.upload(files[1])]
+    with pytest.raises(BadRequestError, match=WAY_OUT):
+        await w.client.create_playlist([clip.id for clip in separate])
+    report = await w.client.upload_batch(files)
+    songs = clips_of(await (await w.client.inspire(report, "chirp-v55")).wait())
+    assert {w.ledger.account_of(song.id) for song in songs} == {w.ledger.account_of(report.audio_ids[0])}
+    more = await w.client.inspire([song.id for song in songs], "chirp-v55")  # they are clips like any other
+    assert len(clips_of(await more.wait())) == 2
+
+
+async def test_one_sessions_clips_make_a_playlist(world) -> None:
+    w = await world(QUICK)
+    async with w.client.upload_session() as session:
+        ids = [(await session.upload(url)).id for url in urls(4)]
+    playlist = await w.client.create_playlist(ids)
+    handle = await w.client.generate("inspiration", "chirp-v55", playlist_id=playlist.id)
+    assert {w.ledger.account_of(clip.id) for clip in clips_of(await handle.wait())} == {w.ledger.account_of(ids[0])}
+
+
 @pytest.mark.parametrize("words", ["no", "<html>", '{"message": ["clip_ids: nope"]}'])
 async def test_the_way_out_is_told_whatever_the_service_says(world, words: str) -> None:
     w = await world(broken(Fault(Answer(400, words), on="playlist")))
@@ -106,8 +129,13 @@ async def test_a_clip_that_nobody_knows_is_not_found(world) -> None:
     w = await world(QUICK)
     with pytest.raises(NotFoundError, match=WAY_OUT):
         await w.client.create_playlist([NOBODY])
-    with pytest.raises(NotFoundError):
+    with pytest.raises(NotFoundError, match=WAY_OUT):
+        await w.client.generate("inspiration", "chirp-v55", playlist_id=NOBODY)
+    with pytest.raises(NotFoundError, match="Clip not found"):
         await w.client.vox_stem(NOBODY)
+    with pytest.raises(NotFoundError, match="Clip not found"):
+        await w.client.create_persona(NOBODY, "Nobody")
+    assert w.ledger.generations == ()
 
 
 # ------------------------------------------------------------------------------------------------------ playlists
@@ -135,7 +163,7 @@ BAD_CLIPS: dict[str, tuple[Any, str]] = {
     "no list": (7, "clip_ids: give a list of clip ids, not one int"),
     "twice": (["a", "b", "a"], "clip_ids: 'a' is in it more than once"),
     "empty": (["a", " "], "clip_ids=' ': give an id"),
-    "no id": (["a", 5], "clip_ids='5': give an id"),
+    "no id": (["a", 5], "clip_ids=5: give an id"),
     "a line break": (["a\nb"], "clip_ids='a.b': give an id"),
 }
 
@@ -227,6 +255,15 @@ async def test_bounds_that_are_given_win_over_the_stems_own(world) -> None:
     assert body(w, "persona")["vocal_end_s"] == 60
 
 
+async def test_a_persona_sings_with_clips_of_its_own_account_only(world) -> None:
+    w = await world(QUICK)
+    own, other = await strangers(w)
+    persona = PersonaUse((await w.client.create_persona(own, "Somebody")).id)
+    assert await w.client.generate("cover", "chirp-v55", clip_id=own, persona=persona)
+    with pytest.raises(BadRequestError, match=WAY_OUT):
+        await w.client.generate("cover", "chirp-v55", clip_id=other, persona=persona)
+
+
 async def test_a_persona_sings_on_its_account(world) -> None:
     w = await world(QUICK)
     (clip_id,) = await clips(w, 1)
@@ -244,9 +281,9 @@ BAD_PARTS: dict[str, tuple[Call, str]] = {
     ),
     "stem before the song": (lambda c, _: c.vox_stem("a", vocal_start_s=-1), "vocal_start_s=-1: give seconds"),
     "stem without a number": (lambda c, _: c.vox_stem("a", vocal_end_s="1"), "vocal_end_s='1': give seconds"),  # type: ignore[arg-type]
-    "persona of nothing": (lambda c, _: c.create_persona(None, "P"), "clip_id='None': give an id"),  # type: ignore[arg-type]
+    "persona of nothing": (lambda c, _: c.create_persona(None, "P"), "clip_id=None: give an id"),  # type: ignore[arg-type]
     "persona of no stem": (lambda c, _: c.create_persona("a", "P", vox=""), "vox='': give an id"),
-    "persona with a number as stem": (lambda c, _: c.create_persona("a", "P", vox=5), "vox='5': give an id"),  # type: ignore[arg-type]
+    "persona with a number as stem": (lambda c, _: c.create_persona("a", "P", vox=5), "vox=5: give an id"),  # type: ignore[arg-type]
     "persona public perhaps": (lambda c, _: c.create_persona("a", "P", is_public=1), "is_public=1: give True or"),  # type: ignore[arg-type]
     "persona without words": (lambda c, _: c.create_persona("a", "P", description=""), "description='': give a text"),
     "persona without styles": (
@@ -300,6 +337,35 @@ async def test_what_provably_was_not_made_is_asked_for_again(world, endpoint: An
     w = await world(broken(Fault(busy, on=endpoint, nth=1)))
     assert await call(w.client, await clips(w, 1))
     assert w.ledger.requests(endpoint) == 2
+
+
+EVERYTHING: dict[str, tuple[Any, Call]] = {
+    **ONCE,
+    "playlist": ("playlist", lambda client, ids: client.create_playlist(ids)),
+    "inspire": ("generate", lambda client, ids: client.inspire(ids, "chirp-v55")),
+    "schema": ("schema", lambda client, _: client.generate_schema()),
+}
+
+
+@pytest.mark.parametrize(("endpoint", "call"), EVERYTHING.values(), ids=EVERYTHING)
+async def test_too_many_requests_are_waited_out(world, endpoint: Any, call: Call) -> None:
+    slow = Answer(429, "{}", headers={"Retry-After": "7"})
+    w = await world(broken(Fault(slow, on=endpoint, nth=1)))
+    ids = await clips(w, 1)
+    assert await call(w.client, ids)
+    first, second = [each for each in w.ledger.calls if each.endpoint == endpoint]
+    assert first.body == second.body
+    assert second.at - first.at >= 7
+
+
+@pytest.mark.parametrize(("endpoint", "call"), EVERYTHING.values(), ids=EVERYTHING)
+async def test_a_key_that_was_refused_is_not_tried_again(world, endpoint: Any, call: Call) -> None:
+    w = await world(broken(Fault(unauthorized(), on=endpoint)))
+    ids = await clips(w, 1)
+    with pytest.raises(AuthenticationError) as caught:
+        await call(w.client, ids)
+    assert w.ledger.requests(endpoint) == 1
+    assert "must be on one account" not in str(caught.value)
 
 
 @pytest.mark.parametrize("call", [call for _, call in ONCE.values()], ids=ONCE)
@@ -363,6 +429,21 @@ async def test_a_generation_without_its_clips_is_waited_for_and_then_said_to_hav
     task = await handle.wait()
     assert loop.time() - began >= 60 + 30
     with pytest.raises(MissingClipError):
+        clips_of(task)
+
+
+async def test_what_is_no_clip_is_a_success_too_and_comes_as_it_was_sent(world) -> None:
+    # An endpoint whose results have no class: nothing is missing, so nothing is waited for.
+    held = {"text": "la la", "tags": ["rap"]}
+    body = json.dumps({"status": "success", "data": held})
+    w = await world(broken(Fault(Answer(200, body), on="status")))
+    handle = await w.client.generate("create", "chirp-v55")
+    task = await handle.wait()
+    assert (task.raw, task.data) == (held, None)
+    assert w.ledger.requests("status") == 1
+    assert (await w.client.task(handle.task_id).wait()).raw == held
+    assert w.ledger.requests("status") == 2
+    with pytest.raises(MissingClipError, match=handle.task_id):
         clips_of(task)
 
 
@@ -437,6 +518,28 @@ async def test_a_group_of_a_larger_batch_inspires_a_song(world) -> None:
     assert len(w.ledger.generations) == 3
 
 
+@pytest.mark.parametrize(
+    ("size", "lengths"), [(1, [1] * 5), (2, [2, 2, 1]), (4, [4, 1]), (5, [5]), (8, [5]), (10**30, [5])]
+)
+async def test_groups_hold_every_clip_once_in_its_order(world, size: int, lengths: list[int]) -> None:
+    w = await world(QUICK)
+    report = await w.client.upload_batch(urls(5))
+    groups = report.clip_groups(size)
+    assert [len(group) for group in groups] == lengths
+    assert sum(groups, ()) == report.audio_ids
+
+
+async def test_entries_that_share_a_clip_are_one_in_the_groups(world) -> None:
+    w = await world(QUICK)
+    one, other = urls(2)
+    with pytest.warns(DuplicateURLWarning):
+        report = await w.client.upload_batch([one, other, one, one, other])
+    (group,) = report.clip_groups()
+    assert group == report.audio_ids
+    assert len(group) == 2
+    assert await w.client.inspire(report, "chirp-v55")
+
+
 async def test_more_than_four_clips_inspire_nothing_and_the_error_says_how_to_choose(world) -> None:
     w = await world(QUICK)
     report = await w.client.upload_batch(urls(5))
@@ -489,46 +592,3 @@ def test_groups_without_clips_are_refused(size: Any) -> None:
 
 def test_an_empty_batch_has_no_groups() -> None:
     assert BatchReport("s", ()).clip_groups() == ()
-
-
-# -------------------------------------------------------------------------------------------------------- balance
-async def test_the_balance_is_told_and_goes_down(world) -> None:
-    w = await world(Behaviour(durations=Fixed(1), credits=50))
-    assert await w.client.credits() == 50
-    await w.client.generate("create", "chirp-v55")
-    assert await w.client.credits() == 10
-
-
-async def test_the_balance_is_asked_of_its_own_host_with_its_own_header() -> None:
-    async with Emulator(api_key=KEY) as service, Emulator(Behaviour(credits=5), api_key=KEY) as balance:
-        async with MountseaClient(KEY, base_url=service.base_url, balance_url=balance.base_url) as client:
-            assert await client.credits() == 5
-        assert service.ledger.calls == ()
-        (call,) = balance.ledger.calls
-    assert (call.method, call.path, call.query) == ("GET", "/api-user/credits", {})
-    assert "authorization" not in call.headers
-    assert call.authorized
-
-
-@pytest.mark.parametrize(
-    ("effect", "error"),
-    [
-        (unauthorized(), AuthenticationError),
-        (Answer(200, '{"credits": "many"}'), UnexpectedAnswerError),
-        (Answer(200, '{"credits": true}'), UnexpectedAnswerError),
-        (Answer(200, '{"credits": ' + "9" * 400 + "}"), UnexpectedAnswerError),
-        (Answer(200, "[]"), UnexpectedAnswerError),
-    ],
-    ids=str,
-)
-async def test_a_balance_that_is_not_told_is_an_error(world, effect: Any, error: type[APIError]) -> None:
-    w = await world(broken(Fault(effect, on="credits")))
-    with pytest.raises(error) as caught:
-        await w.client.credits()
-    assert KEY not in str(caught.value)
-
-
-async def test_the_balance_is_asked_for_again_after_trouble(world) -> None:
-    w = await world(broken(Fault(Cut(), on="credits", nth=1), Fault(Answer(502), on="credits", nth=2)))
-    assert await w.client.credits() > 0
-    assert w.ledger.requests("credits") == 3

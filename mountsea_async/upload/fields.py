@@ -41,7 +41,7 @@ def check_path(path: Any) -> str:
     """
     steps = path.split("/") if isinstance(path, str) else []
     if not steps or not _PATH.fullmatch(path) or ".." in steps or path.startswith("//"):
-        raise InputError(f"path={_said(path)!r}: give what follows the base URL, like '/suno/v2/lyrics'")
+        raise InputError(f"path={_said(path)}: give what follows the base URL, like '/suno/v2/lyrics'")
     return str(path)
 
 
@@ -74,7 +74,7 @@ def check_name(name: Any, field: str = "name") -> str:
         InputError: It is no text, empty, or longer than `MAX_NAME`.
     """
     if not isinstance(name, str) or not name.strip():
-        raise InputError(f"{field}={name!r}: give a name, of 1 to {MAX_NAME} characters")
+        raise InputError(f"{field}={_said(name)}: give a name, of 1 to {MAX_NAME} characters")
     if len(name) > MAX_NAME or not name.isprintable():
         shown = redact.shown_text(name)[:40]
         raise InputError(f"{field}={shown!r}: give a name of 1 to {MAX_NAME} characters, without control characters")
@@ -88,7 +88,7 @@ def check_id(value: Any, field: str) -> str:
         InputError: It is none.
     """
     if not isinstance(value, str) or not value.strip() or not value.isprintable() or len(value) > MAX_ID:
-        raise InputError(f"{field}={_said(value)!r}: give an id that the service answered with")
+        raise InputError(f"{field}={_said(value)}: give an id that the service answered with")
     return value
 
 
@@ -121,7 +121,12 @@ def check_clip_ids(
 
 
 def _said(value: Any) -> str:
-    return redact.shown_url(value) if isinstance(value, str) else redact.shown_text(repr(value))[:80]
+    if isinstance(value, str):
+        return repr(redact.shown_url(value))
+    try:
+        return redact.shown_text(repr(value))[:80]
+    except ValueError:
+        return "a number that huge"  # it has more digits than Python is willing to write down
 
 
 # ------------------------------------------------------------------------------------------------------ numbers

@@ -5,30 +5,32 @@ Documentation: docs.mountsea.ai/api-reference/suno/playlistCreate, .../getVoxSte
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, Final
 
 from ..models import GenerateField, Persona, Playlist, TaskSchema, VoicePhrase, VoxStem
 from .decode import Loads, Malformed, Reader, is_id, is_number, parsed, structured
 
 __all__ = ["balance", "persona", "persona_of", "phrase_of", "playlist", "schemas", "vox_stem"]
 
+_PERSONA_IDS: Final = ("id", "persona_id")
 
-def _fields(body: bytes, loads: Loads | None) -> dict[str, Any]:
-    """The answer's object, out of an envelope where it came in one."""
+
+def _fields(body: bytes, loads: Loads | None, *names: str, fits: Callable[[Any], bool] = is_id) -> dict[str, Any]:
+    """The object that holds what is relied on, under one of its names: the answer's own, or that in its envelope."""
     value = parsed(body, loads)
     if not isinstance(value, dict):
         raise Malformed(f"its body is a JSON {type(value).__name__}, not an object")
-    inner = value.get("data")
-    return inner if isinstance(inner, dict) and not is_id(value.get("id")) else value
+    held = (each for each in (value, value.get("data"), value.get("result")) if isinstance(each, dict))
+    return next((each for each in held if any(fits(each.get(name)) for name in names)), value)
 
 
 def playlist(name: str, clip_ids: Sequence[str]) -> Reader[Playlist]:
     """A reader of the playlist that was asked for."""
 
     def read(body: bytes, _: tuple[str, ...] = (), loads: Loads | None = None, /) -> Playlist:
-        found = _fields(body, loads).get("playlist_id")
+        found = _fields(body, loads, "playlist_id").get("playlist_id")
         if not is_id(found):
             raise Malformed("it holds no playlist_id")
         return Playlist(str(found), name, tuple(clip_ids))
@@ -42,7 +44,7 @@ def vox_stem(body: bytes, _: tuple[str, ...] = (), loads: Loads | None = None, /
     Raises:
         Malformed: It has no id.
     """
-    return structured(_fields(body, loads), VoxStem)
+    return structured(_fields(body, loads, "id"), VoxStem)
 
 
 def persona(body: bytes, _: tuple[str, ...] = (), loads: Loads | None = None, /) -> Persona:
@@ -51,7 +53,7 @@ def persona(body: bytes, _: tuple[str, ...] = (), loads: Loads | None = None, /)
     Raises:
         Malformed: It has no id.
     """
-    return _persona(_fields(body, loads))
+    return _persona(_fields(body, loads, *_PERSONA_IDS))
 
 
 def persona_of(value: Any) -> Persona | None:
@@ -64,7 +66,7 @@ def persona_of(value: Any) -> Persona | None:
 
 
 def _persona(fields: dict[str, Any]) -> Persona:
-    found = next((fields[name] for name in ("id", "persona_id") if is_id(fields.get(name))), None)
+    found = next((fields[name] for name in _PERSONA_IDS if is_id(fields.get(name))), None)
     return structured({**fields, "id": found}, Persona)
 
 
@@ -116,7 +118,7 @@ def balance(body: bytes, _: tuple[str, ...] = (), loads: Loads | None = None, /)
     Raises:
         Malformed: It names none.
     """
-    found = _fields(body, loads).get("credits")
+    found = _fields(body, loads, "credits", fits=is_number).get("credits")
     if not is_number(found):
         raise Malformed("it holds no credits")
     return found

@@ -13,9 +13,12 @@ from mountsea_async import (
     Clip,
     Controls,
     CustomModel,
+    CustomModelSession,
     Event,
+    GenerateField,
     GenerateRequest,
     GenerateTask,
+    InputProblem,
     ItemReport,
     ItemState,
     MountseaClient,
@@ -25,14 +28,19 @@ from mountsea_async import (
     PersonaUse,
     Playlist,
     PollPolicy,
+    PreflightItem,
+    PreflightReport,
     Reconciliation,
     RetryPolicy,
+    Sound,
     Task,
     TaskHandle,
     TaskSchema,
     Timeouts,
     TimeRange,
+    TrainingReport,
     UploadItem,
+    VoicePersona,
     VoicePhrase,
     VoxStem,
     clips_of,
@@ -63,6 +71,32 @@ async def sessions(client: MountseaClient) -> None:
             handle(event)
         async for item in session.as_completed():
             assert_type(item, ItemReport)
+
+
+async def models(client: MountseaClient, links: AsyncIterator[UploadItem]) -> None:
+    model = await client.train_model(links, "v6Pro", at_least=6, max_credits=250, price_per_item=1, journal="v6.db")
+    assert_type(model, CustomModel)
+    assert_type(model.id, str)
+    assert_type(model.clip_ids, tuple[str, ...])
+    async with client.custom_model_session(name="v6Pro", on_unknown="resubmit") as session:
+        assert_type(session, CustomModelSession)
+        report = await session.upload_all(["https://a.example/1.mp3"])
+        assert_type(report.training, TrainingReport | None)
+        assert_type(await session.train("v6Pro", report.audio_ids), CustomModel)
+        assert_type(await session.finish_training(), CustomModel | None)
+    assert_type(client.resume_session("v6.db"), CustomModelSession)
+    assert_type(await client.resume_batch("v6.db"), BatchReport)
+
+
+async def links(client: MountseaClient) -> None:
+    report = await client.preflight(["https://a.example/1.mp3"], concurrency=8, timeout=2.5)
+    assert_type(report, PreflightReport)
+    assert_type(report.ok, bool)
+    assert_type(report.items[0], PreflightItem)
+    assert_type(report.items[0].problem, str | None)
+    assert_type(report.problems, tuple[InputProblem, ...])
+    assert_type(report.to_dict(), dict[str, Any])
+    report.raise_for_problems()
 
 
 def handle(event: Event) -> None: ...
@@ -96,12 +130,23 @@ async def songs(client: MountseaClient, report: BatchReport, model: CustomModel)
     handle = await client.generate(request)
     assert_type(clips_of(await handle.wait()), tuple[Clip, ...])
     await client.generate("cover", model, clip_id="a", range=(1, 2.5), extra={"new": [1]})
-    assert_type(await client.generate_schema("cover"), tuple[TaskSchema, ...])
+    sound = GenerateRequest("sound", sound=Sound("rain on tin", bpm=90), extra={"new": None})
+    assert_type(sound.task, GenerateTask)
+    assert_type(sound.range, TimeRange | None)
+    assert_type(sound.to_dict(), dict[str, Any])
+    assert_type(await client.generate(sound), TaskHandle)
+    (schema,) = await client.generate_schema("cover")
+    assert_type(schema, TaskSchema)
+    assert_type(schema.required, tuple[GenerateField, ...])
+    assert_type(schema.not_allowed, tuple[str, ...])
+    assert_type(await client.generate_schema(GenerateTask.COVER), tuple[TaskSchema, ...])
+    assert_type(report.clip_groups(size=2), tuple[tuple[str, ...], ...])
     assert_type(await client.credits(), float)
 
 
 async def voices(client: MountseaClient) -> None:
     async with client.voice_persona("https://a.example/voice.mp3", "en", vocal_end_s=30) as voice:
+        assert_type(voice, VoicePersona)
         assert_type(voice.phrase, VoicePhrase)
         assert_type(voice.seconds_left, float)
         assert_type(await voice.complete("https://a.example/spoken.mp3", "Me", is_public=False), Persona)
@@ -109,4 +154,5 @@ async def voices(client: MountseaClient) -> None:
 
 def settings(http: aiohttp.ClientSession) -> MountseaClient:
     config = ClientConfig(timeouts=Timeouts(connect=5), retry=RetryPolicy(max_tries=3), poll=PollPolicy(first=1))
+    MountseaClient(balance_url="https://money.example")
     return MountseaClient("key", base_url="https://a.example", http=http, config=config, pace=Pace(50))
