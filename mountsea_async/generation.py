@@ -13,10 +13,10 @@ from typing import Any, Final, Protocol, TypedDict
 
 import attrs
 
-from . import redact
 from .errors import InputError
 from .models import NO_METADATA
 from .parts import Controls, PersonaUse, Sound, TimeRange, check_seconds, check_text
+from .redact import shown_value
 from .upload.fields import check_clip_ids, check_id, check_name
 from .upload.inputs import check_audio_url
 
@@ -113,14 +113,6 @@ class GenerateFields(TypedDict, total=False):
     allow_private: bool
 
 
-def _said(value: Any) -> str:
-    """A wrong value as an error shows it: short, and without a URL's query, for somebody may have mixed up fields."""
-    try:
-        return redact.shown_text(repr(value))[:80]
-    except ValueError:
-        return "a number that huge"  # it has more digits than Python is willing to write down
-
-
 def _task_of(task: Any) -> GenerateTask:
     try:
         return GenerateTask(task)
@@ -128,7 +120,7 @@ def _task_of(task: Any) -> GenerateTask:
         known = [each.value for each in GenerateTask]
         near = get_close_matches(task, known, 1) if isinstance(task, str) else []
         hint = f"did you mean {near[0]!r}?" if near else f"one of {', '.join(known)}"
-        raise InputError(f"task={_said(task)}: no kind of generation that is known; {hint}") from None
+        raise InputError(f"task={shown_value(task)}: no kind of generation that is known; {hint}") from None
 
 
 def _model_of(model: Any) -> str | None:
@@ -140,7 +132,7 @@ def _model_of(model: Any) -> str | None:
     elif isinstance(told := getattr(model, "id", None), str) and _OF_A_MODEL.fullmatch(told):
         return told
     raise InputError(
-        f"model={_said(model)}: give {', '.join(MODELS)}, a newer one of that form, or a model of your own: "
+        f"model={shown_value(model)}: give {', '.join(MODELS)}, a newer one of that form, or a model of your own: "
         "chirp-custom:<uuid>"
     )
 
@@ -243,7 +235,7 @@ class GenerateRequest:
         for field, kind in _VALUES.items():
             value = getattr(self, field)
             if value is not None and not isinstance(value, kind):
-                raise InputError(f"{field}={_said(value)}: give {_FORMS.get(field, f'a {kind.__name__}')}")
+                raise InputError(f"{field}={shown_value(value)}: give {_FORMS.get(field, f'a {kind.__name__}')}")
         self._check_single_fields()
 
     def _check_single_fields(self) -> None:
@@ -257,14 +249,14 @@ class GenerateRequest:
         if self.continue_at is not None:
             check_seconds(self.continue_at, "continue_at")
         if self.vocal_gender not in (None, "m", "f"):
-            raise InputError(f"vocal_gender={_said(self.vocal_gender)}: give 'm' or 'f'")
+            raise InputError(f"vocal_gender={shown_value(self.vocal_gender)}: give 'm' or 'f'")
         if self.audio_url is not None and (
             problem := check_audio_url(self.audio_url, allow_private=self.allow_private)
         ):
             raise InputError(f"audio_url: {problem}")
         known = attrs.fields_dict(GenerateRequest)
         if strange := [name for name in self.extra if not isinstance(name, str) or not name]:
-            raise InputError(f"extra: {_said(strange[0])} is no name of a field")
+            raise InputError(f"extra: {shown_value(strange[0])} is no name of a field")
         if twice := [name for name in self.extra if name in known]:
             raise InputError(f"extra: {twice[0]!r} is a field of its own: give it as {twice[0]}=")
 

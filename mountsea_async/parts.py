@@ -10,8 +10,8 @@ from typing import Any, Final
 
 import attrs
 
-from . import redact
 from .errors import InputError
+from .redact import shown_value
 from .upload.fields import check_id
 
 __all__ = [
@@ -41,12 +41,6 @@ def _is_number(value: Any, low: float, high: float) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high
 
 
-def _shown(value: Any) -> str:
-    # An integer can have more digits than Python is willing to write down.
-    huge = isinstance(value, int) and abs(value) > MAX_SECONDS**2
-    return "a number that huge" if huge else redact.shown_text(repr(value))[:80]
-
-
 def check_seconds(value: Any, field: str) -> float:
     """A moment of a clip.
 
@@ -54,7 +48,7 @@ def check_seconds(value: Any, field: str) -> float:
         InputError: It is no number, or below 0.
     """
     if not _is_number(value, 0, MAX_SECONDS):
-        raise InputError(f"{field}={_shown(value)}: give seconds, a number from 0")
+        raise InputError(f"{field}={shown_value(value)}: give seconds, a number from 0")
     seconds: float = value
     return seconds
 
@@ -66,7 +60,7 @@ def check_text(value: Any, field: str) -> str | None:
         InputError: It is empty, or no text.
     """
     if value is not None and (not isinstance(value, str) or not value.strip()):
-        raise InputError(f"{field}={_shown(value)}: give a text, or leave it out")
+        raise InputError(f"{field}={shown_value(value)}: give a text, or leave it out")
     return value
 
 
@@ -88,7 +82,7 @@ def check_flag(value: Any, field: str) -> bool:
         InputError: It is neither.
     """
     if not isinstance(value, bool):
-        raise InputError(f"{field}={_shown(value)}: give True or False")
+        raise InputError(f"{field}={shown_value(value)}: give True or False")
     return value
 
 
@@ -139,7 +133,7 @@ class Controls:
     def __attrs_post_init__(self) -> None:
         for name, value in attrs.asdict(self).items():
             if value is not None and not _is_number(value, 0, 1):
-                raise InputError(f"controls.{name}={_shown(value)}: give a number from 0 to 1")
+                raise InputError(f"controls.{name}={shown_value(value)}: give a number from 0 to 1")
 
 
 @attrs.frozen
@@ -181,8 +175,8 @@ class Sound:
 
     def __attrs_post_init__(self) -> None:
         if not isinstance(self.description, str) or not self.description.strip():
-            raise InputError(f"sound.description={_shown(self.description)}: say what it sounds like")
+            raise InputError(f"sound.description={shown_value(self.description)}: say what it sounds like")
         check_text(self.type, "sound.type")
         check_text(self.key, "sound.key")
         if self.bpm is not None and (not _is_number(self.bpm, 0, 10_000) or not self.bpm):
-            raise InputError(f"sound.bpm={_shown(self.bpm)}: give beats a minute, a number above 0")
+            raise InputError(f"sound.bpm={shown_value(self.bpm)}: give beats a minute, a number above 0")

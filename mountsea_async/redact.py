@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["Secrets", "excerpt", "shown_text", "shown_url"]
+__all__ = ["Secrets", "excerpt", "shown_text", "shown_url", "shown_value"]
 
 EXCERPT = 200
 _READ = EXCERPT * 20
@@ -84,3 +84,11 @@ def _without_half(text: str, secrets: tuple[str, ...]) -> str:
         half = next((n for n in range(len(secret) - 1, 0, -1) if text.endswith(secret[:n])), 0)
         text = text[: len(text) - half]
     return text
+
+
+def shown_value(value: object) -> str:
+    """A wrong value as an error may show it: short, and without a URL's query, for fields do get mixed up."""
+    try:
+        return shown_text(repr(value))[:80]
+    except ValueError:
+        return "a number that huge"  # it has more digits than Python is willing to write down

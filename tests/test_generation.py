@@ -207,7 +207,7 @@ BAD_FIELDS: list[tuple[dict[str, Any], str]] = [
     ({"make_instrumental": "yes"}, "make_instrumental='yes': give True or False"),
     ({"make_instrumental": 1}, "make_instrumental=1"),
     ({"clip_id": ""}, "clip_id='': give an id"),
-    ({"clip_id": 5}, "clip_id='5': give an id"),
+    ({"clip_id": 5}, "clip_id=5: give an id"),
     ({"playlist_id": " "}, "playlist_id=' ': give an id"),
     ({"audio_url": "ftp://a.example/x.mp3"}, "audio_url: it doesn't begin with http"),
     ({"audio_url": "http://10.0.0.1/x.mp3"}, "audio_url: the service can't reach '10.0.0.1'"),

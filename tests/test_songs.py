@@ -164,7 +164,7 @@ BAD_CLIPS: dict[str, tuple[Any, str]] = {
     "twice": (["a", "b", "a"], "clip_ids: 'a' is in it more than once"),
     "empty": (["a", " "], "clip_ids=' ': give an id"),
     "no id": (["a", 5], "clip_ids=5: give an id"),
-    "a line break": (["a\nb"], "clip_ids='a.b': give an id"),
+    "a line break": (["a\nb"], "clip_ids='a\\\\nb': give an id"),
 }
 
 

@@ -11,8 +11,8 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from .. import redact
 from ..errors import ConfigurationError, InputError
+from ..redact import shown_text, shown_value
 
 __all__ = [
     "check_clip_ids",
@@ -41,7 +41,7 @@ def check_path(path: Any) -> str:
     """
     steps = path.split("/") if isinstance(path, str) else []
     if not steps or not _PATH.fullmatch(path) or ".." in steps or path.startswith("//"):
-        raise InputError(f"path={_said(path)}: give what follows the base URL, like '/suno/v2/lyrics'")
+        raise InputError(f"path={shown_value(path)}: give what follows the base URL, like '/suno/v2/lyrics'")
     return str(path)
 
 
@@ -74,9 +74,9 @@ def check_name(name: Any, field: str = "name") -> str:
         InputError: It is no text, empty, or longer than `MAX_NAME`.
     """
     if not isinstance(name, str) or not name.strip():
-        raise InputError(f"{field}={_said(name)}: give a name, of 1 to {MAX_NAME} characters")
+        raise InputError(f"{field}={shown_value(name)}: give a name, of 1 to {MAX_NAME} characters")
     if len(name) > MAX_NAME or not name.isprintable():
-        shown = redact.shown_text(name)[:40]
+        shown = shown_text(name)[:40]
         raise InputError(f"{field}={shown!r}: give a name of 1 to {MAX_NAME} characters, without control characters")
     return name
 
@@ -88,7 +88,7 @@ def check_id(value: Any, field: str) -> str:
         InputError: It is none.
     """
     if not isinstance(value, str) or not value.strip() or not value.isprintable() or len(value) > MAX_ID:
-        raise InputError(f"{field}={_said(value)}: give an id that the service answered with")
+        raise InputError(f"{field}={shown_value(value)}: give an id that the service answered with")
     return value
 
 
@@ -118,15 +118,6 @@ def check_clip_ids(
         held = f"{whose} {len(ids)} clips" if whose else f"{field} has {len(ids)} clips"
         raise InputError(f"{held}: {bounds} are needed, all of one account")
     return ids
-
-
-def _said(value: Any) -> str:
-    if isinstance(value, str):
-        return repr(redact.shown_url(value))
-    try:
-        return redact.shown_text(repr(value))[:80]
-    except ValueError:
-        return "a number that huge"  # it has more digits than Python is willing to write down
 
 
 # ------------------------------------------------------------------------------------------------------ numbers
