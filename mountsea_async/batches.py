@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Callable
 from contextlib import suppress
@@ -13,7 +14,7 @@ from .upload.budget import check_budget
 from .upload.custom import CustomModelSession
 from .upload.events import Event
 from .upload.fields import check_concurrency
-from .upload.inputs import Urls, check_journal
+from .upload.inputs import Urls, check_journal, collect
 from .upload.plan import JournalSettings
 from .upload.report import BatchReport
 from .upload.session import UploadSession
@@ -113,6 +114,41 @@ class Batches(Connection):
         async with session:
             await session.run(entries)
         return session.report
+
+    async def plan_batch(
+        self,
+        urls: Urls,
+        *,
+        journal: str | os.PathLike[str],
+        keep_duplicates: bool = False,
+        allow_private: bool = False,
+        note: str = "",
+    ) -> None:
+        """Writes a batch down in a journal without beginning it: `resume_batch` uploads it, whenever and wherever.
+
+        When this returns the batch is on disk. Nothing is sent, and nothing is paid.
+
+        For docs.mountsea.ai/api-reference/suno/uploadSession.
+
+        Args:
+            urls: As in `upload_batch`, and so are the rest.
+            journal: The path of a file that isn't there yet, or is empty.
+            keep_duplicates: Upload a URL as often as it stands in `urls`.
+            allow_private: Let loopback and private addresses pass, for tests.
+            note: A text of yours that the journal keeps; the library never reads it.
+
+        Raises:
+            InputError: The batch is empty, or entries can't be uploaded, or their metadata can't be written.
+            JournalMismatch: The file is another batch's journal, or none.
+            JournalError: It can't be written.
+        """
+        from .upload.past import Binding  # noqa: PLC0415 - most clients keep no journal, and sqlite3 takes long to import
+        from .upload.planned import write_plan  # noqa: PLC0415 - as above
+
+        path, caller = check_journal(journal), self._open_caller()
+        entries = await collect(urls, allow_private=allow_private)
+        binding = Binding(caller.base_url, caller.fingerprint)
+        await asyncio.to_thread(write_plan, path, binding, entries, keep_duplicates=keep_duplicates, note=note)
 
     async def resume_batch(
         self,

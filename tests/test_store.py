@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
+import attrs
 import pytest
 
 from mountsea_async.errors import JournalBusy, JournalError, JournalMismatch
@@ -22,6 +23,23 @@ from mountsea_async.upload import tables
 from mountsea_async.upload.store import EntryRow, EventRow, Header, Store, reading
 
 HEADER = Header("hash", "salt", "print", "https://api.example", 1.25)
+FIRST_VERSION = (
+    (
+        "CREATE TABLE journal (id INTEGER PRIMARY KEY, inputs_hash TEXT, salt TEXT NOT NULL, fingerprint TEXT NOT NULL,"
+        " base_url TEXT NOT NULL, made_at DOUBLE PRECISION NOT NULL, version INTEGER NOT NULL)"
+    ),
+    (
+        "CREATE TABLE entry (item INTEGER PRIMARY KEY, key TEXT, audio_url TEXT NOT NULL, metadata TEXT NOT NULL,"
+        " duplicate_of INTEGER, replaces INTEGER)"
+    ),
+    (
+        "CREATE TABLE event (seq INTEGER PRIMARY KEY, at DOUBLE PRECISION NOT NULL, kind TEXT NOT NULL, item INTEGER,"
+        " data TEXT NOT NULL)"
+    ),
+    "INSERT INTO journal VALUES (1, 'hash', 'salt', 'print', 'https://api.example', 1.25, 1)",
+    f"PRAGMA application_id = {tables.APPLICATION}",
+    "PRAGMA user_version = 1",
+)
 ENTRIES = [
     EntryRow(0, None, "https://a.example/0?sig=SECRET", "", None),
     EntryRow(1, "one", "https://a.example/1", '{"n":1}', None),
@@ -390,26 +408,47 @@ def test_a_newer_version_is_refused(path: Path, store: Store) -> None:
     error = refusal(path)
     assert type(error) is JournalMismatch
     assert "version 7" in str(error)
-    assert "knows 1" in str(error)
+    assert "knows 2" in str(error)
     with pytest.raises(JournalMismatch, match="version 7"), reading(path):
         pass
+
+
+def test_a_journal_of_the_first_version_is_read_as_it_is_and_migrated_when_it_is_opened(tmp_path: Path) -> None:
+    path = tmp_path / "old.journal"
+    connection = sqlite3.connect(path)
+    for statement in FIRST_VERSION:
+        connection.execute(statement)
+    connection.commit()
+    connection.close()
+    expected = Header("hash", "salt", "print", "https://api.example", 1.25, version=1)
+    with reading(path) as snapshot:
+        assert snapshot.header == expected
+    store = Store(path)
+    store.open()
+    try:
+        assert store.header() == attrs.evolve(expected, version=tables.VERSION)
+        store.commit([], [], attrs.evolve(HEADER, note="kept"))
+        assert store.header() == attrs.evolve(HEADER, note="kept")
+    finally:
+        store.close()
 
 
 def test_an_older_version_is_migrated_step_by_step(path: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     store.commit([], [event(0)])
     store.close()
-    monkeypatch.setattr(tables, "VERSION", 3)
-    monkeypatch.setitem(tables.MIGRATIONS, 1, ("ALTER TABLE event ADD COLUMN mood TEXT",))
-    assert "version 2, which is no longer read" in str(refusal(path))
+    monkeypatch.setattr(tables, "VERSION", 4)
+    monkeypatch.setattr(tables, "_HEADERS", {3: tables._HEADERS[2], 4: tables._HEADERS[2]})
+    monkeypatch.setitem(tables.MIGRATIONS, 2, ("ALTER TABLE event ADD COLUMN mood TEXT",))
+    assert "version 3, which is no longer read" in str(refusal(path))
     with pytest.raises(JournalMismatch, match="resume its batch first"), reading(path):
         pass
-    monkeypatch.setitem(tables.MIGRATIONS, 2, ("UPDATE event SET mood = 'calm'", "SELECT nonsense"))
+    monkeypatch.setitem(tables.MIGRATIONS, 3, ("UPDATE event SET mood = 'calm'", "SELECT nonsense"))
     assert "nonsense" in str(refusal(path))
-    monkeypatch.setitem(tables.MIGRATIONS, 2, ("UPDATE event SET mood = 'calm'",))
+    monkeypatch.setitem(tables.MIGRATIONS, 3, ("UPDATE event SET mood = 'calm'",))
     store.open()
     header = store.header()
     assert header is not None
-    assert header.version == 3
+    assert header.version == 4
     assert list(store.events()) == [event(0)]
     assert store._connected().execute("SELECT mood FROM event").fetchall() == [("calm",)]
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from .. import BatchReport, ConfigurationError, JournalError, UploadItem, read_journal
 from ..redact import shown_url
 from ..upload.past import inputs_hash
+from ..upload.planned import remove_journal
 from .summary import unfinished
 from .wording import go_on_command
 
@@ -22,7 +23,6 @@ __all__ = ["claim", "folder", "let_go"]
 _HASH = 8
 _YOUNG = 60.0
 """Seconds for which a journal without content is taken for one that another run is just beginning."""
-_SIDE_FILES = ("-wal", "-shm", ".lock", "")
 _ELSEWHERE = "--journal FILE keeps it elsewhere, --no-journal keeps none"
 _ANEW = "--journal OTHER or --no-journal uploads all of them anew, and pays for them again"
 
@@ -124,5 +124,4 @@ def let_go(path: Path) -> None:
     """Removes a journal in which nothing was begun: its run got no session, so nothing was sent."""
     with suppress(JournalError, OSError):
         if read_journal(path).session_id is None:
-            for suffix in _SIDE_FILES:
-                path.with_name(path.name + suffix).unlink(missing_ok=True)
+            remove_journal(path)

@@ -56,12 +56,16 @@ class Journal:
         path: The file.
         failure: Why the last commit failed; None after one that didn't.
         on_failure: Called from the loop when a commit has failed.
+        on_durable: Called from the loop when a commit has made events durable, with how many.
     """
+
+    _header: Header
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.failure: JournalError | None = None
         self.on_failure: Callable[[JournalError], None] = lambda error: None
+        self.on_durable: Callable[[int], None] = lambda events: None
         self._loop = asyncio.get_running_loop()
         self._thread = ThreadPoolExecutor(1, "mountsea-journal")
         self._store = Store(path)
@@ -89,6 +93,7 @@ class Journal:
         keep_duplicates: bool,
         must_exist: bool = False,
         opening: Sequence[Event] = (),
+        note: str = "",
     ) -> tuple[Journal, Past]:
         """Opens a journal for writing: a new one, or one to go on with.
 
@@ -99,6 +104,7 @@ class Journal:
             keep_duplicates: Whether entries of a new journal that repeat a URL are uploads of their own.
             must_exist: Whether it must hold a batch already.
             opening: What a new journal begins with.
+            note: What a new journal says of itself besides.
 
         Raises:
             InputError: Metadata of entries can't be written as JSON.
@@ -112,7 +118,8 @@ class Journal:
             await journal._call(journal._store.open)
             header = await journal._call(journal._store.header)
             if header is None and not must_exist:
-                past = await journal._begin(binding, entries, rows, opening)
+                hashed = None if entries is None else inputs_hash(entries)
+                past = await journal._begin(header_of(binding, hashed, note), entries, rows, opening)
             else:
                 past = Past() if header is None else await journal._go_on(header, binding, entries)
                 journal._expect(past, must_exist=must_exist)
@@ -123,23 +130,24 @@ class Journal:
 
     async def _begin(
         self,
-        binding: Binding,
+        header: Header,
         entries: Sequence[UploadItem] | None,
         rows: Sequence[EntryRow],
         opening: Sequence[Event],
     ) -> Past:
-        hashed = None if entries is None else inputs_hash(entries)
-        await self._call(self._store.create, header_of(binding, hashed), rows, tuple(map(codec.encode, opening)))
+        self._header = header
+        await self._call(self._store.create, header, rows, tuple(map(codec.encode, opening)))
         known = tuple((entry, row.duplicate_of, None) for entry, row in zip(entries or (), rows, strict=True))
         return Past(known, tuple(opening))
 
     async def _go_on(self, header: Header, binding: Binding, entries: Sequence[UploadItem] | None) -> Past:
+        self._header = header
         known = await self._call(self._read_entries)
         check_binding(self.path, header, binding)
         if entries is not None:
             check_inputs(self.path, header, [entry for entry, *_ in known], entries)
         if binding.fingerprint(header.salt) != header.fingerprint or binding.base_url != header.base_url:
-            await self._call(self._store.commit, (), (), header_of(binding, header.inputs_hash))
+            await self._put_header(header_of(binding, header.inputs_hash, header.note))
         if entries is not None:
             await self._sign_anew([entry for entry, *_ in known], entries)
             known = tuple(
@@ -166,6 +174,10 @@ class Journal:
         if changed := {i: new.audio_url for i, (old, new) in pairs if old.audio_url != new.audio_url}:
             await self._call(self._store.replace_url, changed)
 
+    async def _put_header(self, header: Header) -> None:
+        await self._call(self._store.commit, (), (), header)
+        self._header = header
+
     async def _call(self, function: Callable[..., T], *arguments: Any) -> T:
         return await self._loop.run_in_executor(self._thread, function, *arguments)
 
@@ -189,6 +201,16 @@ class Journal:
         """Takes in an event."""
         self._events.append(codec.encode(event))
         self._note()
+
+    async def annotate(self, note: str) -> None:
+        """Puts another note in the place of the journal's; durable when it returns.
+
+        Raises:
+            JournalError: It can't be written.
+        """
+        if self._closed:
+            raise JournalError(f"journal {self.path} is closed", path=str(self.path))
+        await self._put_header(attrs.evolve(self._header, note=note))
 
     def _note(self) -> None:
         self._appended += 1
@@ -231,6 +253,7 @@ class Journal:
         if error is None:
             self._durable, self.failure, self._again = upto, None, AGAIN
             del self._entries[:entries], self._events[:events]
+            self.on_durable(events)
         else:
             self._failed(error)
         waiters, self._waiters = self._waiters, []

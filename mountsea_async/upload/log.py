@@ -5,7 +5,7 @@ one misses nothing. No I/O and no clock.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 
 from .events import Event
 
@@ -18,7 +18,9 @@ class EventLog:
     def __init__(self) -> None:
         self._events: list[Event] = []
         self._waiters: list[asyncio.Future[None]] = []
-        self.closed = self.released = False
+        self._waiters_for_disk: list[asyncio.Future[None]] = []
+        self._durable = 0
+        self.closed = self.settled = self.released = False
 
     def __len__(self) -> int:
         return len(self._events)
@@ -26,7 +28,12 @@ class EventLog:
     def append(self, event: Event) -> None:
         """Takes in the next event."""
         self._events.append(event)
-        self.wake()
+        _wake(self._waiters)
+
+    def kept(self, events: int) -> None:
+        """So many more events would survive a kill."""
+        self._durable = min(self._durable + events, len(self._events))
+        _wake(self._waiters_for_disk)
 
     def release(self) -> None:
         """Readers that have read everything need not wait for more."""
@@ -38,13 +45,15 @@ class EventLog:
         self.closed = True
         self.wake()
 
+    def settle(self) -> None:
+        """Nothing more becomes durable."""
+        self.settled = True
+        self.wake()
+
     def wake(self) -> None:
         """Lets readers look again at what they wait for."""
-        if self._waiters:
-            waiters, self._waiters = self._waiters, []
-            for waiter in waiters:
-                if not waiter.done():
-                    waiter.set_result(None)
+        _wake(self._waiters)
+        _wake(self._waiters_for_disk)
 
     async def read(self, is_over: Callable[[], bool]) -> AsyncIterator[Event]:
         """Every event from the first on, until the log is closed or `is_over` says so."""
@@ -56,10 +65,42 @@ class EventLog:
                 yield event
             if self.closed or self.released or is_over():
                 return
-            waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._waiters.append(waiter)
-            try:
-                await waiter
-            finally:
-                if waiter in self._waiters:
-                    self._waiters.remove(waiter)
+            await _wait_among(self._waiters)
+
+    async def read_durable(self, after: int) -> AsyncGenerator[Event, None]:
+        """Every event that would survive a kill, in order, until nothing more becomes durable.
+
+        Args:
+            after: The number of the event after which to begin; -1: with the first.
+        """
+        cursor = after + 1
+        while True:
+            while cursor < self._durable:
+                event = self._events[cursor]
+                cursor += 1
+                yield event
+            if self.settled:
+                return
+            await _wait_among(self._waiters_for_disk)
+
+    @property
+    def durable(self) -> int:
+        """How many events would survive a kill."""
+        return self._durable
+
+
+def _wake(waiters: list[asyncio.Future[None]]) -> None:
+    for waiter in waiters:
+        if not waiter.done():
+            waiter.set_result(None)
+    waiters.clear()
+
+
+async def _wait_among(waiters: list[asyncio.Future[None]]) -> None:
+    waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    waiters.append(waiter)
+    try:
+        await waiter
+    finally:
+        if waiter in waiters:
+            waiters.remove(waiter)

@@ -38,7 +38,9 @@ __all__ = [
     "events_of",
     "header_of",
     "inputs_hash",
+    "read_events",
     "read_journal",
+    "read_upto",
     "rows_of",
     "undamaged",
 ]
@@ -137,22 +139,43 @@ def read_journal(journal: str | os.PathLike[str]) -> BatchReport:
         JournalMismatch: It is no journal, or that of a newer version.
         JournalError: It doesn't exist or can't be read.
     """
-    path = check_journal(journal)
-    batch = Batch()
+    return read_upto(journal)[0]
+
+
+def read_upto(journal: str | os.PathLike[str]) -> tuple[BatchReport, int]:
+    """What a journal holds, as `read_journal` has it, and the `seq` of the last event in it; -1 where there is none."""
+    path, batch, last = check_journal(journal), Batch(), -1
     with reading(path) as snapshot, undamaged(path):
         Past(tuple(map(entry_of, snapshot.entries()))).put_into(batch)
         for event in events_of(snapshot.events(), path):
             batch.apply(event)
-    return batch.report()
+            last = event.seq
+    return batch.report(), last
 
 
-def events_of(rows: Iterable[EventRow], path: Path) -> Iterator[Event]:
-    """The events of a journal, none of them missing.
+def read_events(journal: str | os.PathLike[str], after: int, limit: int) -> tuple[Event, ...]:
+    """The next events of a journal, also while a batch is running on it. Reads a file, as `read_journal` does.
+
+    Args:
+        journal: The path.
+        after: The `seq` of the event after which to begin; -1: with the first.
+        limit: Read so many at most.
+
+    Raises:
+        JournalMismatch, JournalError: As in `read_journal`.
+    """
+    path = check_journal(journal)
+    with reading(path) as snapshot, undamaged(path):
+        return tuple(events_of(snapshot.events_after(after, limit), path, after + 1))
+
+
+def events_of(rows: Iterable[EventRow], path: Path, first: int = 0) -> Iterator[Event]:
+    """The events of a journal from one of them on, none of them missing.
 
     Raises:
         JournalError: One is, or can't be read.
     """
-    for seq, row in enumerate(rows):
+    for seq, row in enumerate(rows, first):
         if row.seq != seq:
             raise JournalError(f"journal {path} is damaged: event {seq} is missing", path=str(path))
         yield codec.decode(row, str(path))
@@ -169,7 +192,7 @@ def undamaged(path: Path) -> Iterator[None]:
         raise JournalError(f"journal {path} is damaged: {error}", path=str(path)) from error
 
 
-def header_of(binding: Binding, hashed: str | None) -> Header:
+def header_of(binding: Binding, hashed: str | None, note: str = "") -> Header:
     """What a journal of these inputs and this client says of itself."""
     salt = secrets.token_hex(16)
     return Header(
@@ -178,6 +201,7 @@ def header_of(binding: Binding, hashed: str | None) -> Header:
         fingerprint=binding.fingerprint(salt),
         base_url=binding.base_url,
         made_at=time.time(),
+        note=note,
     )
 
 

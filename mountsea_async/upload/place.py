@@ -8,7 +8,7 @@ import os
 import sqlite3
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -68,6 +68,9 @@ _WAYS_OUT: Final = {
 """By the beginning of the reason's name."""
 
 
+_BUSY: Final = "journal {path} is in use by {by}: wait for its end, or name another"
+
+
 def resolved(path: Path) -> Path:
     """The one name of a file that may be named through links."""
     try:
@@ -113,25 +116,30 @@ def make_private(path: Path) -> None:
         os.close(folder)
 
 
-def take_lock(path: Path) -> int:
-    """The descriptor whose closing, or the end of the process however it comes, frees the lock."""
+def take_lock(path: Path, busy: str = _BUSY, named: Path | None = None) -> int:
+    """The descriptor whose closing, or the end of the process however it comes, frees the lock.
+
+    Args:
+        path: What is locked, by a file beside it.
+        busy: What to say where it is locked already, of `{path}` and `{by}`.
+        named: What to call it there; None: by its path.
+    """
     name = beside(path, ".lock")
     lock = os.open(name, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600)  # never inherited: PEP 446
     try:
-        _claim(lock, name, path)
+        _claim(lock, name, path, lambda by: JournalBusy(busy.format(path=named or path, by=by), path=str(path)))
     except BaseException:
         os.close(lock)
         raise
     return lock
 
 
-def _claim(lock: int, name: Path, path: Path) -> None:
+def _claim(lock: int, name: Path, path: Path, busy: Callable[[str], JournalBusy]) -> None:
     holder = os.read(lock, 64).strip(b"\0\r\n ").decode("ascii", "replace")
     if holder and not holder.isdigit():
         raise JournalMismatch(f"{name}, the lock of {path}, is another file: name another journal", path=str(path))
     if not _locks(lock):
-        by = "another batch of this process" if holder == str(os.getpid()) else f"process {holder or 'unknown'}"
-        raise JournalBusy(f"journal {path} is in use by {by}: wait for its end, or name another", path=str(path))
+        raise busy("another batch of this process" if holder == str(os.getpid()) else f"process {holder or 'unknown'}")
     with contextlib.suppress(OSError):  # a courtesy to the next one
         os.lseek(lock, 0, os.SEEK_SET)
         os.ftruncate(lock, 0)

@@ -34,6 +34,7 @@ _BECAUSE = {
     "interrupted": "the process that sent it ended first",
     "journal": "the journal can't be written",
     "rejected": "the service turned it away",
+    "refused": "the service would not prepare a session",
 }
 _PENDING: dict[str, type[TaskPendingError]] = {
     "deadline": DeadlineError,

@@ -65,6 +65,8 @@ class Record:
         self.ended_before = 0
         self.batch = Batch()
         self.log = EventLog()
+        if journal is not None:
+            journal.on_durable = self.log.kept
         self.began = self.first_submit = self.last_end = self.last_life = self.now()
 
     def now(self) -> float:
@@ -100,6 +102,7 @@ class Record:
         for event in events:
             self.batch.apply(event)
             self.log.append(event)
+            self.log.kept(1)
             match event:
                 case SessionOpened():
                     accepted.clear()  # from one run to the next the wall clock may have been set

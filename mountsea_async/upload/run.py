@@ -222,6 +222,12 @@ class Run:
         if self._plan.budget is not None:
             self._plan.budget.check(self._plan.uploads_in(entries), self.record.batch.requests)
 
+    async def annotate(self, note: str) -> None:
+        """Puts another note in the place of the journal's; durable when it returns, and so is all before it."""
+        if self._journal is not None:
+            await self._journal.flush()
+            await self._journal.annotate(note)
+
     def start(self, entries: Sequence[UploadItem]) -> list[Item]:
         """Puts entries in flight."""
         return self.fanout.start(entries, keep_duplicates=self._plan.keep_duplicates)
@@ -287,6 +293,7 @@ class Run:
         finally:  # even where a host has cancelled that task before its first step
             if self._journal is not None:
                 self._journal.let_go()
+            self.record.log.settle()
 
     async def _close(self) -> None:
         try:

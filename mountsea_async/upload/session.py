@@ -8,7 +8,8 @@ from __future__ import annotations
 import asyncio
 import inspect
 import random
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
+from contextlib import aclosing
 from types import TracebackType
 from typing import Self, get_args
 
@@ -24,7 +25,7 @@ from .events import Event, ItemChanged
 from .fields import check_deadline
 from .inputs import Urls, check_entries, collect, warn_of_duplicates
 from .kinds import UPLOAD, SessionKind
-from .lifecycle import ENDS
+from .lifecycle import ENDS, ItemState
 from .plan import JournalSettings, Plan
 from .report import BatchReport, ItemReport
 from .run import Run
@@ -321,6 +322,35 @@ class UploadSession:
         async for event in run.record.log.read(lambda: owner and self._idle(run)):
             yield event
 
+    async def durable_events(self, after: int = -1) -> AsyncGenerator[Event, None]:
+        """The events as they become durable in the journal, for readers who come back: no kill makes another event of
+        the same `seq` of what was read here. Ends when the session has closed. A slow reader costs nothing.
+
+        Args:
+            after: The `seq` of the event after which to begin; -1: with the first.
+        """
+        run = self._entered()
+        run.consumed()
+        async with aclosing(run.record.log.read_durable(after)) as events:
+            async for event in events:
+                yield event
+
+    @property
+    def durable_seq(self) -> int:
+        """The `seq` of the last event that is durable in the journal; -1 before any is."""
+        return self._entered().record.log.durable - 1
+
+    async def annotate(self, note: str) -> None:
+        """Writes a note into the journal, in the place of the one before; it is on disk when this returns.
+
+        Args:
+            note: Any text; the library itself never reads it.
+
+        Raises:
+            JournalError: It can't be written.
+        """
+        await self._live().annotate(note)
+
     async def as_completed(self) -> AsyncIterator[ItemReport]:
         """The items in the order in which they end, those that have ended before included.
 
@@ -337,6 +367,11 @@ class UploadSession:
 
     def _idle(self, run: Run) -> bool:
         return not self._adding and not run.record.batch.unfinished
+
+    @property
+    def counts(self) -> dict[ItemState, int]:
+        """How many items are in each state that occurs, without the rest of a report."""
+        return {} if self._run is None else dict(+self._run.record.batch.counts)
 
     @property
     def report(self) -> BatchReport:

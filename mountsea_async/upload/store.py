@@ -179,6 +179,12 @@ class Snapshot:
             return iter(())
         return tables.read_rows(self._connection, self.path, tables.EVENTS, EventRow)
 
+    def events_after(self, seq: int, limit: int) -> Iterator[EventRow]:
+        """The next events after one of them; from the first on, after -1."""
+        if self.header is None:
+            return iter(())
+        return tables.read_rows(self._connection, self.path, tables.EVENTS_AFTER, EventRow, seq, limit)
+
 
 @contextlib.contextmanager
 def reading(path: Path) -> Iterator[Snapshot]:
@@ -210,10 +216,10 @@ def _look(path: Path, stack: contextlib.ExitStack) -> tuple[sqlite3.Connection, 
             if mode != "ro" or not unwritable or beside(path, "-wal").exists():
                 raise
             continue
-        if version not in (None, tables.VERSION):
+        if not tables.readable(version):
             said = (
                 f"{path} is a journal of version {version}, this library's is {tables.VERSION}: resume its batch first"
             )
             raise JournalMismatch(said, path=str(path))
-        return connection, None if version is None else tables.read_header(connection)
+        return connection, None if version is None else tables.read_header(connection, version)
     raise AssertionError  # pragma: no cover - the second try returns or raises

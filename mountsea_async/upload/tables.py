@@ -15,37 +15,42 @@ import attrs
 from ..errors import JournalMismatch
 from .place import blaming
 
-VERSION: Final = 1
+VERSION: Final = 2
 """Of the tables below."""
 APPLICATION: Final = 0x4D53454A
 """Marks a SQLite file as a journal of ours."""
-MIGRATIONS: dict[int, tuple[str, ...]] = {}
+MIGRATIONS: dict[int, tuple[str, ...]] = {1: ("ALTER TABLE journal ADD COLUMN note TEXT NOT NULL DEFAULT ''",)}
 """What takes a journal of an older version one version further."""
 SCHEMA: Final = (
     """CREATE TABLE journal (id INTEGER PRIMARY KEY, inputs_hash TEXT, salt TEXT NOT NULL, fingerprint TEXT NOT NULL,
-    base_url TEXT NOT NULL, made_at DOUBLE PRECISION NOT NULL, version INTEGER NOT NULL)""",
+    base_url TEXT NOT NULL, made_at DOUBLE PRECISION NOT NULL, version INTEGER NOT NULL,
+    note TEXT NOT NULL DEFAULT '')""",
     """CREATE TABLE entry (item INTEGER PRIMARY KEY, key TEXT, audio_url TEXT NOT NULL, metadata TEXT NOT NULL,
     duplicate_of INTEGER, replaces INTEGER)""",
     """CREATE TABLE event (seq INTEGER PRIMARY KEY, at DOUBLE PRECISION NOT NULL, kind TEXT NOT NULL, item INTEGER,
     data TEXT NOT NULL)""",
 )
 PUT_HEADER = (
-    "INSERT INTO journal (id, inputs_hash, salt, fingerprint, base_url, made_at, version)"
-    " VALUES (1, $1, $2, $3, $4, $5, $6) ON CONFLICT (id) DO UPDATE SET inputs_hash = excluded.inputs_hash,"
+    "INSERT INTO journal (id, inputs_hash, salt, fingerprint, base_url, made_at, version, note)"
+    " VALUES (1, $1, $2, $3, $4, $5, $6, $7) ON CONFLICT (id) DO UPDATE SET inputs_hash = excluded.inputs_hash,"
     " salt = excluded.salt, fingerprint = excluded.fingerprint, base_url = excluded.base_url,"
-    " made_at = excluded.made_at, version = excluded.version"
+    " made_at = excluded.made_at, version = excluded.version, note = excluded.note"
 )
 PUT_URL = "UPDATE entry SET audio_url = $1 WHERE item = $2"
-_HEADER = "SELECT inputs_hash, salt, fingerprint, base_url, made_at, version FROM journal WHERE id = 1"
+_HEADER = "SELECT inputs_hash, salt, fingerprint, base_url, made_at, version, note FROM journal WHERE id = 1"
+_HEADERS: Final = {1: _HEADER.replace("note", "''"), VERSION: _HEADER}
+"""By version: those that can be read as they are."""
 ENTRIES = "SELECT item, key, audio_url, metadata, duplicate_of, replaces FROM entry ORDER BY item"
 EVENTS = "SELECT seq, at, kind, item, data FROM event ORDER BY seq"
-_NUMBERS = ("1", "2", "3", "4", "5", "6")
+EVENTS_AFTER = "SELECT seq, at, kind, item, data FROM event WHERE seq > $1 ORDER BY seq LIMIT $2"
+_NUMBERS = ("1", "2", "3", "4", "5", "6", "7")
 _T = TypeVar("_T")
 
 
 @attrs.frozen
 class Header:
-    """What a journal says of itself: of which inputs, key and service it is. `made_at` is wall time in seconds."""
+    """What a journal says of itself: of which inputs, key and service it is. `made_at` is wall time in seconds, `note`
+    a text of whoever keeps it."""
 
     inputs_hash: str | None
     salt: str
@@ -53,6 +58,7 @@ class Header:
     base_url: str
     made_at: float
     version: int = VERSION
+    note: str = ""
 
 
 @attrs.frozen
@@ -81,7 +87,7 @@ class EventRow:
     data: str
 
 
-header_values = attrgetter("inputs_hash", "salt", "fingerprint", "base_url", "made_at", "version")
+header_values = attrgetter("inputs_hash", "salt", "fingerprint", "base_url", "made_at", "version", "note")
 
 
 @attrs.frozen
@@ -175,16 +181,23 @@ def bring_up_to_date(connection: sqlite3.Connection, path: Path) -> None:
         raise
 
 
-def read_header(connection: sqlite3.Connection) -> Header | None:
+def readable(version: int | None) -> bool:
+    """Whether a file of that version can be read without changing it."""
+    return version is None or version in _HEADERS
+
+
+def read_header(connection: sqlite3.Connection, version: int | None = None) -> Header | None:
     """What the journal says of itself."""
-    row = connection.execute(_HEADER).fetchone()
+    row = connection.execute(_HEADERS[version or VERSION]).fetchone()
     return None if row is None else Header(*row)
 
 
-def read_rows(connection: sqlite3.Connection, path: Path, sql: str, make: Callable[..., _T]) -> Iterator[_T]:
+def read_rows(
+    connection: sqlite3.Connection, path: Path, sql: str, make: Callable[..., _T], *values: Any
+) -> Iterator[_T]:
     """The rows of a query, one by one."""
     with blaming(path, "read"):
-        cursor = connection.execute(sql)
+        cursor = connection.execute(sql, bind(values))
         try:
             for row in cursor:
                 yield make(*row)

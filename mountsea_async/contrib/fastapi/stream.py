@@ -1,0 +1,60 @@
+"""Events and summaries as messages of an event stream."""
+
+from __future__ import annotations
+
+import json
+from collections import OrderedDict
+from typing import Any
+
+import attrs
+from fastapi.sse import ServerSentEvent
+
+from ...errors import MountseaError
+from ...models import Clip
+from ...upload.codec import KINDS
+from ...upload.events import Event
+from .bodies import BatchOut
+from .errors import public_words
+
+__all__ = ["Messages", "event_dict"]
+
+_WORDS = {kind: word for word, kind in KINDS.items()}
+_KEPT = 1024
+
+
+def event_dict(event: Event) -> dict[str, Any]:
+    """An event as JSON-ready values: its fields, errors in words, a clip as `clip_id` and `clip_url`."""
+    told: dict[str, Any] = {}
+    for name in (field.name for field in attrs.fields(type(event))):
+        value = getattr(event, name)
+        if name == "clip":
+            told["clip_id"], told["clip_url"] = (value.id, value.audio_url) if isinstance(value, Clip) else (None, None)
+        elif isinstance(value, MountseaError):
+            told[name] = public_words(value) if name == "error" and not hasattr(event, "index") else value.message
+        else:
+            told[name] = value
+    return told
+
+
+class Messages:
+    """Makes messages; an event's only once, however many read it."""
+
+    def __init__(self) -> None:
+        self._made: OrderedDict[tuple[str, int], ServerSentEvent] = OrderedDict()
+
+    def event(self, batch_id: str, event: Event) -> ServerSentEvent:
+        """The message of an event; its id is the event's `seq`."""
+        name = batch_id, event.seq
+        made = self._made.get(name)
+        if made is None:
+            text = json.dumps(event_dict(event), separators=(",", ":"))
+            made = ServerSentEvent(raw_data=text, event=_WORDS[type(event)], id=str(event.seq))
+            self._made[name] = made
+            if len(self._made) > _KEPT:
+                self._made.popitem(last=False)
+        return made
+
+    @staticmethod
+    def summary(batch: BatchOut) -> ServerSentEvent:
+        """The message of a batch's own state; it has no id, since it is no event."""
+        return ServerSentEvent(raw_data=batch.model_dump_json(), event="batch")

@@ -1,0 +1,372 @@
+"""Batches that outlive whoever asked for them: each has its journal in one folder, and goes on after any restart.
+
+No web framework is known here; `contrib.fastapi` puts a supervisor behind routes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import time
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from datetime import timedelta
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypedDict
+
+import attrs
+
+from ..client import MountseaClient
+from ..errors import ClientStateError, ConfigurationError, JournalError
+from ..upload.events import Event
+from ..upload.inputs import Urls
+from ..upload.past import read_events, read_journal, read_upto
+from ..upload.planned import put_note
+from ..upload.report import BatchReport
+from .intake import Intake
+from .note import BatchConflict, BatchNote, BatchNotFound, BatchSummary, Overloaded, SupervisorClosed
+from .running import Runner
+from .shelf import Shelf
+from .supervised import Supervised
+from .watching import watch
+
+__all__ = ["Supervisor", "SupervisorSettings"]
+
+logger = logging.getLogger("mountsea_async")
+
+_RETRY_AFTER = 30.0
+_LOOK_FOR_OLD = 3600.0
+_STOPPED = "deleted"
+
+
+class SupervisorSettings(TypedDict, total=False):
+    """The settings of a `Supervisor`, which explains them."""
+
+    at_once: int
+    queued: int
+    max_items: int
+    keep: timedelta | None
+    concurrency: int
+    accept_new_key: bool
+
+
+class Supervisor:
+    """Runs batches outside of the calls that ask for them, to be entered with `async with`.
+
+    A batch is taken in once it is on disk. It goes on after a restart, after a kill, too, and nothing is paid for
+    twice. Leaving the supervisor stops submitting, gives requests on their way `ClientConfig.shutdown` seconds for
+    their answers, and closes the journals; the next one on the same folder goes on.
+
+    Follows docs.mountsea.ai/api-reference/suno/uploadSession.
+
+    Args:
+        client: An open client; it must stay open for as long as the supervisor is.
+        folder: Where the journals lie, on a local disk; made if it isn't there. One process at a time.
+        at_once: Batches that run at the same time, 1 or more.
+        queued: Batches that may wait for their turn besides; beyond, `Overloaded`.
+        max_items: The longest batch that is taken in.
+        keep: How long the journal of a batch that has ended is kept, and with it its id and its idempotency key;
+            None: until somebody removes it.
+        concurrency: Requests in flight at once, in each batch (1 to 100).
+        accept_new_key: Let another key go on with unfinished batches, after the key was changed.
+
+    Raises:
+        ConfigurationError: A setting is out of its range.
+    """
+
+    def __init__(
+        self,
+        client: MountseaClient,
+        folder: str | os.PathLike[str],
+        *,
+        at_once: int = 4,
+        queued: int = 100,
+        max_items: int = 10_000,
+        keep: timedelta | None = timedelta(days=7),
+        concurrency: int = 32,
+        accept_new_key: bool = False,
+    ) -> None:
+        for name, value, low in (("at_once", at_once, 1), ("queued", queued, 0), ("max_items", max_items, 1)):
+            if isinstance(value, bool) or not isinstance(value, int) or value < low:
+                raise ConfigurationError(f"{name}={value!r}: give a whole number, at least {low}")
+        if keep is not None and (not isinstance(keep, timedelta) or keep < timedelta(0)):
+            raise ConfigurationError(f"keep={keep!r}: give a timedelta, or None to keep all")
+        self._client = client
+        self._shelf = Shelf(Path(folder))
+        self._limit = at_once + queued
+        self._keep = keep
+        self._runner = Runner(client, at_once=at_once, concurrency=concurrency, accept_new_key=accept_new_key)
+        self._batches: dict[str, Supervised] = {}
+        self._intake = Intake(client, self._shelf, max_items)
+        self._cleaner: asyncio.Task[None] | None = None
+        self.closing = False
+        """Whether it takes in nothing more."""
+
+    def __repr__(self) -> str:
+        return f"Supervisor({str(self._shelf.folder)!r}, batches={len(self._batches)})"
+
+    # ------------------------------------------------------------------------------------------ opening, closing
+    async def __aenter__(self) -> Self:
+        """Takes the folder, and goes on with the batches in it that aren't finished.
+
+        Raises:
+            JournalBusy: Another process keeps batches in it.
+            JournalError: It can't be used.
+            ClientStateError: It was entered before.
+        """
+        if self._cleaner is not None:
+            raise ClientStateError("a supervisor is entered once: make another")
+        await asyncio.to_thread(self._shelf.open)
+        try:
+            held = await asyncio.to_thread(lambda: sorted(self._shelf.held(), key=lambda one: one[1].created_at))
+        except BaseException:
+            self._shelf.close()
+            raise
+        for batch_id, note in held:
+            self._take_in(batch_id, note)
+        self._cleaner = asyncio.get_running_loop().create_task(self._remove_old())
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    def begin_to_close(self) -> None:
+        """Takes in nothing more, submits nothing more, lets readers of events end. `close` waits for the rest."""
+        if self.closing:
+            return
+        self.closing = True
+        for batch in self._batches.values():
+            if batch.task is not None:
+                batch.task.cancel()
+            batch.poke()
+
+    async def close(self) -> None:
+        """Stops submitting, waits for requests on their way, closes the journals. Once more does nothing."""
+        self.begin_to_close()
+        if self._cleaner is not None:
+            self._cleaner.cancel()
+        try:
+            while tasks := self._at_work():
+                await asyncio.wait(tasks)
+        finally:
+            for task in self._at_work():
+                task.cancel()
+            self._shelf.close()
+
+    def _at_work(self) -> list[asyncio.Task[Any]]:
+        tasks = [self._cleaner, *self._intake.making, *(batch.task for batch in self._batches.values())]
+        return [task for task in tasks if task is not None and not task.done()]
+
+    def _check_open(self) -> None:
+        if self._cleaner is None or self.closing:
+            said = "is shutting down" if self.closing else "isn't open: use it inside `async with`"
+            raise SupervisorClosed(f"the supervisor {said}")
+
+    # --------------------------------------------------------------------------------------------------- taking in
+    async def create(
+        self, urls: Urls, *, idempotency_key: str | None = None, keep_duplicates: bool = False
+    ) -> tuple[BatchSummary, bool]:
+        """Takes in a batch. When this returns it is on disk, and will be uploaded whatever happens to the caller.
+
+        Args:
+            urls: As in `MountseaClient.upload_batch`.
+            idempotency_key: The caller's own name for this request, 1 to 255 characters: the same name again gives
+                the same batch, and pays for nothing.
+            keep_duplicates: As in `MountseaClient.upload_batch`.
+
+        Returns:
+            The batch, and whether it is a new one.
+
+        Raises:
+            InputError: The batch is empty or too long, or entries can't be uploaded; names each.
+            BatchConflict: The name is that of another request.
+            Overloaded: Too many batches run and wait.
+            SupervisorClosed: It is shutting down.
+            JournalError: The journal can't be written.
+        """
+        self._check_open()
+        entries, note = await self._intake.check(urls, idempotency_key, keep_duplicates=keep_duplicates)
+        if (known := await self._intake.known(note)) is not None:
+            return self._find(known).summary(), False
+        self._check_open()  # it may have been closed meanwhile
+        self._check_room()
+        made = self._intake.make(entries, note, keep_duplicates=keep_duplicates, then=self._take_in)
+        # Whoever asked may leave: a batch that was half taken in would be paid for without anybody's knowing.
+        return (await asyncio.shield(made)).summary(), True
+
+    def _check_room(self) -> None:
+        open_batches = sum(not batch.state.final for batch in self._batches.values())
+        if open_batches + len(self._intake.making) >= self._limit:
+            raise Overloaded(f"{open_batches} batches run or wait already: try again later", retry_after=_RETRY_AFTER)
+
+    def _take_in(self, batch_id: str, note: BatchNote) -> Supervised:
+        batch = self._batches[batch_id] = Supervised(batch_id, self._shelf.path(batch_id), note)
+        self._intake.learn(batch_id, note)
+        if not batch.state.final:
+            self._start(batch)
+        return batch
+
+    def _start(self, batch: Supervised) -> None:
+        if not self.closing:
+            batch.task = asyncio.get_running_loop().create_task(self._runner.see_through(batch))
+
+    # -------------------------------------------------------------------------------------------- what can be asked
+    def _find(self, batch_id: str) -> Supervised:
+        try:
+            return self._batches[batch_id]
+        except KeyError:
+            raise BatchNotFound(f"there is no batch {batch_id[:64]!r}") from None
+
+    def summary(self, batch_id: str) -> BatchSummary:
+        """A batch in a few words. Raises `BatchNotFound`."""
+        return self._find(batch_id).summary()
+
+    def summaries(self) -> list[BatchSummary]:
+        """All batches, the newest first."""
+        return [batch.summary() for batch in reversed(self._batches.values())]
+
+    async def report(self, batch_id: str) -> BatchReport:
+        """A batch as it stands, also while it runs.
+
+        Raises:
+            BatchNotFound: There is none of that id.
+            JournalError: Its journal can't be read.
+        """
+        batch = self._find(batch_id)
+        if batch.session is not None:
+            return batch.session.report
+        return await asyncio.to_thread(read_journal, batch.path)
+
+    async def watch(self, batch_id: str, *, after: int = -1) -> AsyncGenerator[Event | BatchSummary, None]:
+        """What happens in a batch, and its summary at first and whenever its own state has changed.
+
+        Only what is on disk is told, so an event's `seq` never comes to mean another one, whatever is killed. Ends
+        with the summary, when the batch has ended or the supervisor is closed. A reader who is slow, or has gone,
+        costs nothing: nothing is kept for him but his place.
+
+        Args:
+            batch_id: The batch.
+            after: The `seq` of the event after which to begin; -1: with the first.
+
+        Raises:
+            BatchNotFound: There is none of that id.
+            JournalError: Its journal can't be read.
+        """
+        async with aclosing(watch(self._find(batch_id), after, lambda: self.closing)) as told:
+            async for each in told:
+                yield each
+
+    async def has_events(self, batch_id: str, *, after: int) -> bool:
+        """Whether a batch has events after one of them, as far as its journal on disk tells."""
+        return bool(await asyncio.to_thread(read_events, self._find(batch_id).path, after, 1))
+
+    async def snapshot(self, batch_id: str) -> tuple[BatchSummary, int, BatchReport]:
+        """A batch as it stands: its summary, the `seq` of the last durable event that its report holds, the report.
+
+        Raises:
+            BatchNotFound: There is none of that id.
+            JournalError: Its journal can't be read.
+        """
+        batch = self._find(batch_id)
+        if batch.session is not None:
+            return batch.summary(), batch.session.durable_seq, batch.session.report
+        summary = batch.summary()
+        report, last = await asyncio.to_thread(read_upto, batch.path)
+        return summary, last, report
+
+    async def wait(self, batch_id: str) -> BatchReport:
+        """Waits until a batch has ended, or the supervisor is closed, and gives its report.
+
+        Raises:
+            BatchNotFound: There is none of that id.
+            JournalError: Its journal can't be read.
+        """
+        batch = self._find(batch_id)
+        while not (batch.over or self.closing):
+            await batch.changed()
+        return await self.report(batch_id)
+
+    # -------------------------------------------------------------------------------------------- what can be done
+    async def stop(self, batch_id: str) -> BatchSummary:
+        """Submits nothing more of a batch, for good; what was submitted is followed to its end.
+
+        Args:
+            batch_id: The batch. One that has ended stays as it is.
+
+        Raises:
+            BatchNotFound: There is none of that id.
+            SupervisorClosed: It is shutting down.
+            JournalError: That can't be written down; it holds until the next restart.
+        """
+        self._check_open()
+        batch = self._find(batch_id)
+        if not batch.state.final:
+            await asyncio.shield(asyncio.get_running_loop().create_task(self._stop(batch)))
+        return batch.summary()
+
+    async def _stop(self, batch: Supervised) -> None:
+        batch.note = attrs.evolve(batch.note, stop=batch.note.stop or _STOPPED)
+        if batch.session is not None:
+            try:
+                batch.session.stop_submitting(_STOPPED)
+                await batch.session.annotate(batch.note.encode())
+            except ClientStateError:  # it is just ending
+                pass
+            batch.poke()
+            return
+        if batch.task is not None:
+            batch.task.cancel()
+            await asyncio.wait([batch.task])
+        if not batch.state.final and not await self._runner.call_off(batch, _STOPPED):
+            await asyncio.to_thread(put_note, batch.path, batch.note.encode())
+            self._start(batch)
+        batch.poke()
+
+    async def resume(self, batch_id: str, *, retry_failed: bool = False) -> BatchSummary:
+        """Goes on with a batch that has ended, where there is something left: credits were missing, it was stopped.
+
+        Args:
+            batch_id: The batch.
+            retry_failed: Send again what has failed, too.
+
+        Raises:
+            BatchNotFound: There is none of that id.
+            BatchConflict: It hasn't ended.
+            Overloaded: Too many batches run and wait.
+            SupervisorClosed: It is shutting down.
+            JournalError: Its journal can't be written.
+        """
+        self._check_open()
+        batch = self._find(batch_id)
+        if not batch.over:
+            raise BatchConflict(f"batch {batch_id} hasn't ended: there is nothing to resume yet")
+        self._check_room()
+        batch.note = attrs.evolve(batch.note, state=None, stop=None, ended_at=None, error=None, counts={})
+        batch.retry_failed = retry_failed
+        await asyncio.to_thread(put_note, batch.path, batch.note.encode())
+        self._start(batch)
+        batch.poke()
+        return batch.summary()
+
+    # ---------------------------------------------------------------------------------------------------- clearing
+    async def _remove_old(self) -> None:
+        while self._keep is not None:
+            before = time.time() - self._keep.total_seconds()
+            for batch in list(self._batches.values()):
+                if batch.over and (batch.note.ended_at or before) < before:
+                    await self._remove(batch)
+            await asyncio.sleep(_LOOK_FOR_OLD)
+
+    async def _remove(self, batch: Supervised) -> None:
+        try:
+            await asyncio.to_thread(self._shelf.remove, batch.id)
+        except JournalError as error:
+            logger.warning("batch.not_removed", extra={"batch_id": batch.id, "error": error.message})
+            return
+        del self._batches[batch.id]
+        self._intake.forget(batch.note)
+        batch.poke()
