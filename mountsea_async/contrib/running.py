@@ -91,7 +91,7 @@ class Runner:
                 batch.session, batch.error = session, None
                 batch.poke()
                 await session.run()
-            batch.note = _ended(batch.note, session.report, BatchState.FINISHED)
+            batch.note = _ended(batch.note, session.report, BatchState.FINISHED, time.time())
         finally:
             batch.session = None
             batch.poke()
@@ -139,18 +139,18 @@ class Runner:
             batch.path,
             reason=reason,
             at=at,
-            note=lambda report: _ended(begun, report, state).encode(),
+            note=lambda report: _ended(begun, report, state, at).encode(),
             error=error,
         )
-        batch.note, batch.error = _ended(begun, ended, state), None
+        batch.note, batch.error = _ended(begun, ended, state, at), None
         return True
 
 
-def _ended(note: BatchNote, report: BatchReport, state: BatchState) -> BatchNote:
+def _ended(note: BatchNote, report: BatchReport, state: BatchState, at: float) -> BatchNote:
     return attrs.evolve(
         note,
         state=state,
-        ended_at=time.time(),
+        ended_at=at,
         session_id=report.session_id,
         stop=note.stop or report.stopped,
         counts={state.value: count for state, count in report.counts.items()},

@@ -52,8 +52,13 @@ class Supervised:
 
     @property
     def over(self) -> bool:
-        """Whether nothing more happens to it by itself, in this process."""
-        return self.state.final and self.session is None
+        """Whether it has ended, and that is written down as far as it can be."""
+        return self.state.final and (self.task is None or self.task.done())
+
+    def seen_through_by(self, task: asyncio.Task[None]) -> None:
+        """Gives it to a task that runs it to its end."""
+        self.task = task
+        task.add_done_callback(lambda _: self.poke())
 
     def summary(self) -> BatchSummary:
         """It in a few words, as it stands."""

@@ -212,7 +212,7 @@ class Supervisor:
 
     def _start(self, batch: Supervised) -> None:
         if not self.closing:
-            batch.task = asyncio.get_running_loop().create_task(self._runner.see_through(batch))
+            batch.seen_through_by(asyncio.get_running_loop().create_task(self._runner.see_through(batch)))
 
     # -------------------------------------------------------------------------------------------- what can be asked
     def _find(self, batch_id: str) -> Supervised:
@@ -342,6 +342,9 @@ class Supervisor:
         """
         self._check_open()
         batch = self._find(batch_id)
+        if batch.state.final and batch.task is not None:
+            await asyncio.wait([batch.task])
+            self._check_open()
         if not batch.over:
             raise BatchConflict(f"batch {batch_id} hasn't ended: there is nothing to resume yet")
         self._check_room()

@@ -33,7 +33,7 @@ async def watch(
     told: BatchState | None = None
     while True:
         changes, over = batch.changes, batch.over or closing()
-        if not over and batch.state is not told:
+        if not batch.state.final and batch.state is not told:
             told = batch.state
             yield batch.summary()
         async with aclosing(_events(batch, after)) as events:
