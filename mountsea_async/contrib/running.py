@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Coroutine
+from typing import Any
 
 import attrs
 
 from ..client import MountseaClient
 from ..errors import (
+    ClientStateError,
     JournalError,
     MountseaError,
     NoAccountError,
@@ -23,7 +26,7 @@ from ..upload.planned import call_off, put_note
 from ..upload.report import BatchReport
 from ..upload.unbroken import to_the_end
 from ..wire.protocol import stops_submits
-from .note import BatchNote, BatchState
+from .note import BatchConflict, BatchNote, BatchState
 from .supervised import Supervised
 
 __all__ = ["Runner"]
@@ -51,8 +54,105 @@ class Runner:
         self._seats = asyncio.Semaphore(at_once)
         self._concurrency = concurrency
         self._accept_new_key = accept_new_key
+        self._runs: set[asyncio.Task[None]] = set()
+        self._orders: set[asyncio.Task[None]] = set()
+        self._closing = False
 
-    async def see_through(self, batch: Supervised) -> None:
+    # ------------------------------------------------------------------------------------------ what can be ordered
+    def start(self, batch: Supervised) -> None:
+        """Sees a batch through, in a task of its own."""
+        if not self._closing:
+            run = asyncio.get_running_loop().create_task(self._see_through(batch))
+            self._runs.add(run)
+            run.add_done_callback(self._runs.discard)
+            batch.seen_through_by(run)
+
+    async def stop(self, batch: Supervised, word: str) -> None:
+        """Submits nothing more of a batch; does nothing to one that has ended.
+
+        Args:
+            batch: The batch.
+            word: Why, for its report.
+
+        Raises:
+            JournalError: That can't be written down.
+        """
+        await self._carry_out(batch, self._stop(batch, word))
+
+    async def resume(self, batch: Supervised, *, retry_failed: bool) -> None:
+        """Goes on with a batch that has ended.
+
+        Args:
+            batch: The batch.
+            retry_failed: Send again what has failed, too.
+
+        Raises:
+            BatchConflict: It hasn't ended.
+            JournalError: Its journal can't be written.
+        """
+        await self._carry_out(batch, self._resume(batch, retry_failed=retry_failed))
+
+    def begin_to_close(self) -> None:
+        """Begins nothing more, and cancels what runs; it is `at_work` until it has come to its end."""
+        self._closing = True
+        for run in self._runs:
+            run.cancel()
+
+    @property
+    def at_work(self) -> list[asyncio.Task[None]]:
+        """What has not come to its end."""
+        return [*self._runs, *self._orders]
+
+    async def _carry_out(self, batch: Supervised, order: Coroutine[Any, Any, None]) -> None:
+        """One order for a batch at a time, and each to its end, whoever gave it may leave."""
+
+        async def carried_out() -> None:
+            async with batch.orders:
+                await order
+
+        task = asyncio.get_running_loop().create_task(carried_out())
+        self._orders.add(task)
+        task.add_done_callback(self._carried_out)
+        await asyncio.shield(task)
+
+    def _carried_out(self, task: asyncio.Task[None]) -> None:
+        self._orders.discard(task)
+        if not task.cancelled():
+            task.exception()  # told to whoever gave the order, if he is still there
+
+    async def _stop(self, batch: Supervised, word: str) -> None:
+        if batch.state.final:
+            return
+        batch.note = attrs.evolve(batch.note, stop=batch.note.stop or word)
+        if batch.session is not None:
+            try:
+                batch.session.stop_submitting(word)
+                await batch.session.annotate(batch.note.encode())
+            except ClientStateError:  # it is just ending; its end will be written down, and this with it
+                pass
+            batch.poke()
+            return
+        if batch.task is not None:
+            batch.task.cancel()
+            await asyncio.wait([batch.task])
+        if not batch.state.final and not await self._call_off(batch, word):
+            await asyncio.to_thread(put_note, batch.path, batch.note.encode())
+            self.start(batch)
+        batch.poke()
+
+    async def _resume(self, batch: Supervised, *, retry_failed: bool) -> None:
+        if not batch.state.final:
+            raise BatchConflict(f"batch {batch.id} hasn't ended: there is nothing to resume yet")
+        if batch.task is not None:
+            await asyncio.wait([batch.task])
+        note = attrs.evolve(batch.note, state=None, stop=None, ended_at=None, error=None, counts={})
+        await asyncio.to_thread(put_note, batch.path, note.encode())
+        batch.note, batch.retry_failed = note, retry_failed
+        self.start(batch)
+        batch.poke()
+
+    # ----------------------------------------------------------------------------------------------------- running
+    async def _see_through(self, batch: Supervised) -> None:
         """Runs a batch to its end. A cancel leaves it to a later run."""
         wait = _AGAIN
         while True:
@@ -109,12 +209,12 @@ class Runner:
         logger.warning("batch.refused", extra={"batch_id": batch.id, "error": error.message})
         batch.error = error.message
         try:
-            await self.call_off(batch, stops_submits(error) or "refused", error)
+            await self._call_off(batch, stops_submits(error) or "refused", error)
         except JournalError as failure:
             logger.warning("batch.end_unwritten", extra={"batch_id": batch.id, "error": failure.message})
         batch.poke()
 
-    async def call_off(self, batch: Supervised, reason: str, error: MountseaError | None = None) -> bool:
+    async def _call_off(self, batch: Supervised, reason: str, error: MountseaError | None = None) -> bool:
         """Ends a batch that nobody runs and of which nothing was ever sent.
 
         Args:

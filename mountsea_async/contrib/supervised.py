@@ -23,6 +23,7 @@ class Supervised:
         session: The session, while it is open.
         task: What sees it through, while somebody does.
         error: Why it can't go on for now.
+        orders: Held by whoever changes what is to become of it.
         retry_failed: Whether its next run sends again what has failed.
         changes: How often it has changed.
     """
@@ -34,6 +35,7 @@ class Supervised:
         self.session: UploadSession | None = None
         self.task: asyncio.Task[None] | None = None
         self.error: str | None = None
+        self.orders = asyncio.Lock()
         self.retry_failed = False
         self.changes = 0
         self._waiters: list[asyncio.Future[None]] = []

@@ -16,17 +16,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypedDict
 
-import attrs
-
 from ..client import MountseaClient
 from ..errors import ClientStateError, ConfigurationError, JournalError
 from ..upload.events import Event
 from ..upload.inputs import Urls
 from ..upload.past import read_events, read_journal, read_upto
-from ..upload.planned import put_note
 from ..upload.report import BatchReport
 from .intake import Intake
-from .note import BatchConflict, BatchNote, BatchNotFound, BatchSummary, Overloaded, SupervisorClosed
+from .note import BatchNote, BatchNotFound, BatchSummary, Overloaded, SupervisorClosed
 from .running import Runner
 from .shelf import Shelf
 from .supervised import Supervised
@@ -139,9 +136,8 @@ class Supervisor:
         if self.closing:
             return
         self.closing = True
+        self._runner.begin_to_close()
         for batch in self._batches.values():
-            if batch.task is not None:
-                batch.task.cancel()
             batch.poke()
 
     async def close(self) -> None:
@@ -153,12 +149,10 @@ class Supervisor:
             while tasks := self._at_work():
                 await asyncio.wait(tasks)
         finally:
-            for task in self._at_work():
-                task.cancel()
             self._shelf.close()
 
     def _at_work(self) -> list[asyncio.Task[Any]]:
-        tasks = [self._cleaner, *self._intake.making, *(batch.task for batch in self._batches.values())]
+        tasks = [self._cleaner, *self._intake.making, *self._runner.at_work]
         return [task for task in tasks if task is not None and not task.done()]
 
     def _check_open(self) -> None:
@@ -207,12 +201,8 @@ class Supervisor:
         batch = self._batches[batch_id] = Supervised(batch_id, self._shelf.path(batch_id), note)
         self._intake.learn(batch_id, note)
         if not batch.state.final:
-            self._start(batch)
+            self._runner.start(batch)
         return batch
-
-    def _start(self, batch: Supervised) -> None:
-        if not self.closing:
-            batch.seen_through_by(asyncio.get_running_loop().create_task(self._runner.see_through(batch)))
 
     # -------------------------------------------------------------------------------------------- what can be asked
     def _find(self, batch_id: str) -> Supervised:
@@ -304,27 +294,8 @@ class Supervisor:
         """
         self._check_open()
         batch = self._find(batch_id)
-        if not batch.state.final:
-            await asyncio.shield(asyncio.get_running_loop().create_task(self._stop(batch)))
+        await self._runner.stop(batch, _STOPPED)
         return batch.summary()
-
-    async def _stop(self, batch: Supervised) -> None:
-        batch.note = attrs.evolve(batch.note, stop=batch.note.stop or _STOPPED)
-        if batch.session is not None:
-            try:
-                batch.session.stop_submitting(_STOPPED)
-                await batch.session.annotate(batch.note.encode())
-            except ClientStateError:  # it is just ending
-                pass
-            batch.poke()
-            return
-        if batch.task is not None:
-            batch.task.cancel()
-            await asyncio.wait([batch.task])
-        if not batch.state.final and not await self._runner.call_off(batch, _STOPPED):
-            await asyncio.to_thread(put_note, batch.path, batch.note.encode())
-            self._start(batch)
-        batch.poke()
 
     async def resume(self, batch_id: str, *, retry_failed: bool = False) -> BatchSummary:
         """Goes on with a batch that has ended, where there is something left: credits were missing, it was stopped.
@@ -342,17 +313,8 @@ class Supervisor:
         """
         self._check_open()
         batch = self._find(batch_id)
-        if batch.state.final and batch.task is not None:
-            await asyncio.wait([batch.task])
-            self._check_open()
-        if not batch.over:
-            raise BatchConflict(f"batch {batch_id} hasn't ended: there is nothing to resume yet")
         self._check_room()
-        batch.note = attrs.evolve(batch.note, state=None, stop=None, ended_at=None, error=None, counts={})
-        batch.retry_failed = retry_failed
-        await asyncio.to_thread(put_note, batch.path, batch.note.encode())
-        self._start(batch)
-        batch.poke()
+        await self._runner.resume(batch, retry_failed=retry_failed)
         return batch.summary()
 
     # ---------------------------------------------------------------------------------------------------- clearing

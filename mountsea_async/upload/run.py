@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import InputError, JournalError, JournalMismatch
+from ..errors import ClientStateError, InputError, JournalError, JournalMismatch
 from ..models import SessionAudio, UploadItem
 from ..wire import decode
 from ..wire.caller import Caller
@@ -226,6 +226,8 @@ class Run:
         """Puts another note in the place of the journal's; durable when it returns, and so is all before it."""
         if self._journal is not None:
             await self._journal.flush()
+            if self.leaving:
+                raise ClientStateError("the session is closed: its journal takes in nothing more")
             await self._journal.annotate(note)
 
     def start(self, entries: Sequence[UploadItem]) -> list[Item]:
