@@ -162,19 +162,19 @@ def memory(server: Server) -> int:
 def test_readers_who_read_nothing_neither_hold_up_a_batch_nor_make_memory_grow(
     emulator: Emulator, server: Server
 ) -> None:
-    quiet = server.ask("POST", "/batches", {"urls": urls(1000, stem="quiet")})
-    assert server.finished(quiet)["counts"] == {"succeeded": 1000}
+    quiet = server.ask("POST", "/batches", {"urls": urls(500, stem="quiet")})
+    assert server.finished(quiet)["counts"] == {"succeeded": 500}
     before = memory(server)
-    watched = server.ask("POST", "/batches", {"urls": urls(1000, stem="watched")})
+    watched = server.ask("POST", "/batches", {"urls": urls(500, stem="watched")})
     silent, begun = [], time.monotonic()
     try:
-        for _ in range(50):  # what is sent to one of them is about a megabyte
+        for _ in range(100):  # what is sent to one of them is about half a megabyte
             reader = socket.socket()
             reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             reader.connect(("127.0.0.1", server.port))
             reader.sendall(request("GET", watched["links"]["events"]))
             silent.append(reader)
-        assert server.finished(watched)["counts"] == {"succeeded": 1000}
+        assert server.finished(watched)["counts"] == {"succeeded": 500}
         until(lambda: time.monotonic() >= begun + SILENT, "so long did they read nothing", 2 * BOUND)
         grown = memory(server) - before
     finally:
