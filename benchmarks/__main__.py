@@ -21,6 +21,7 @@ BENCHMARKS = (
     "decisions",
     "journal",
     "unknowns",
+    "hooks",
 )
 
 

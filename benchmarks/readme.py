@@ -115,6 +115,15 @@ TABLES: Mapping[str, Table] = {
         "### The journal",
         same("what", "count", "median", "spread", "CPU ms each", "ratio", "bound"),
     ),
+    "hooks": Table(
+        "### Being watched",
+        {
+            "what": "what",
+            "CPU µs an item": "CPU µs an item",
+            "spread": "spread",
+            "more than without the hooks": "more",
+        },
+    ),
     "unknowns": Table(
         "",
         {

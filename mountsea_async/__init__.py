@@ -81,6 +81,7 @@ if TYPE_CHECKING:
     from .upload.events import ItemChanged as ItemChanged
     from .upload.events import ItemSettled as ItemSettled
     from .upload.events import JournalFailed as JournalFailed
+    from .upload.events import Observer as Observer
     from .upload.events import Paused as Paused
     from .upload.events import Reconciled as Reconciled
     from .upload.events import SessionClosed as SessionClosed
@@ -169,6 +170,7 @@ _HOMES = {
         "ItemChanged",
         "ItemSettled",
         "JournalFailed",
+        "Observer",
         "Paused",
         "Reconciled",
         "SessionClosed",

@@ -237,6 +237,7 @@ class Batches(Connection):
             on_unknown=on_unknown,
             journal=journal_settings(journal, retry_failed=retry_failed, accept_new_key=accept_new_key),
             kind=None,
+            observe=self._observe,
         )
 
     def upload_session(
@@ -291,6 +292,7 @@ class Batches(Connection):
             on_unknown=on_unknown,
             journal=journal_settings(journal, retry_failed=retry_failed, accept_new_key=accept_new_key),
             budget=check_budget(max_credits, price_per_item),
+            observe=self._observe,
         )
 
     def _checked_concurrency(self, concurrency: int) -> int:

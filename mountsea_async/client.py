@@ -33,10 +33,13 @@ class MountseaClient(CustomModels, Songs):
             `raise_for_status` are not used. Its pool must hold the concurrency of the batches.
         config: Timeouts, retries, polling and the like.
         pace: Clients with the same key can share one, so that a "too many requests" to one pauses all.
+        observe: Called without arguments whenever a session begins (a batch, a custom model's, a resumed one), in the
+            task that opens it; gives a plain function, which is called with each event of that session, as `on_event`
+            is: in the event loop, and what either raises is logged. Such as `contrib.opentelemetry.Telemetry()`.
 
     Raises:
         ConfigurationError: No key, a key that can't be sent, an address that isn't one, plain http to another
-            machine.
+            machine, an `observe` that can't be called so, `http` together with `ClientConfig.trace_configs`.
     """
 
     async def upload(self, audio_url: str, *, deadline: float | None = None, allow_private: bool = False) -> Clip:

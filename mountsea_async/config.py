@@ -9,13 +9,16 @@ from __future__ import annotations
 import math
 import ssl
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
 import attrs
 
 from . import redact
 from .errors import ConfigurationError
+
+if TYPE_CHECKING:
+    import aiohttp
 
 __all__ = ["MAX_IN_FLIGHT", "ClientConfig", "PollPolicy", "RetryPolicy", "Timeouts"]
 
@@ -146,6 +149,12 @@ def _callable(owner: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
         raise _refuse(owner, attribute, value, "a function such as orjson.loads, or None")
 
 
+def _traces(owner: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+    # Known by what they do: aiohttp isn't imported before it is needed.
+    if not isinstance(value, tuple) or not all(callable(getattr(each, "trace_config_ctx", None)) for each in value):
+        raise _refuse(owner, attribute, value, "a tuple of aiohttp.TraceConfig")
+
+
 def _proxy(owner: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
     if value is None:
         return
@@ -182,6 +191,9 @@ class ClientConfig:
         allow_http: Let the key travel over plain http to a host that isn't loopback (default no).
         json_loads: A faster parser of JSON than the standard one, such as `orjson.loads`; takes bytes, raises a
             `ValueError` at what it can't read, and then the standard one is asked. None (the default) takes that alone.
+        trace_configs: `aiohttp.TraceConfig`s for the requests to the service, such as the official OpenTelemetry
+            instrumentation makes. They may see each request's headers, and so the key. They go with the connections
+            that the client opens; a borrowed `http` session brings its own. `preflight` doesn't use them.
     """
 
     timeouts: Timeouts = attrs.field(factory=Timeouts, validator=_a(Timeouts))
@@ -195,3 +207,4 @@ class ClientConfig:
     ssl_context: ssl.SSLContext | None = attrs.field(default=None, validator=_a(ssl.SSLContext, optional=True))
     allow_http: bool = attrs.field(default=False, validator=_a(bool))
     json_loads: Callable[[bytes], Any] | None = attrs.field(default=None, validator=_callable)
+    trace_configs: tuple[aiohttp.TraceConfig, ...] = attrs.field(default=(), validator=_traces)

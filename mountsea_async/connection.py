@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import random
 from collections.abc import Callable
 from types import TracebackType
@@ -12,6 +13,7 @@ from .config import MAX_IN_FLIGHT, ClientConfig
 from .environment import checked_balance_url, checked_base_url, checked_key
 from .errors import ClientStateError, ConfigurationError, InputError
 from .models import Task
+from .upload.events import Observer
 from .upload.tasks import TaskHandle, raw_of
 from .wire import decode
 from .wire.caller import Caller, Unwatched
@@ -37,8 +39,16 @@ class Connection:
         http: aiohttp.ClientSession | None = None,
         config: ClientConfig | None = None,
         pace: Pace | None = None,
+        observe: Observer | None = None,
     ) -> None:
         self._config = config or ClientConfig()
+        if http is not None and self._config.trace_configs:
+            raise ConfigurationError(
+                "trace_configs go into a session that the client opens itself: give them to the one that is borrowed, "
+                "aiohttp.ClientSession(trace_configs=...)"
+            )
+        if observe is not None and (not callable(observe) or inspect.iscoroutinefunction(observe)):
+            raise ConfigurationError("observe: give a plain function without arguments, or None")
         self._api_key = checked_key(api_key)
         self._base_url = checked_base_url(base_url, allow_http=self._config.allow_http)
         self._balance_url = checked_balance_url(
@@ -47,6 +57,7 @@ class Connection:
         self._http = http
         self._rng = random.Random()  # noqa: S311 - jitter
         self._pace = pace
+        self._observe = observe
         self._caller: Caller | None = None
         self._transport: Transport | None = None
         self._loop: asyncio.AbstractEventLoop | None = None

@@ -159,6 +159,7 @@ class CustomModels(Batches):
             concurrency=self._checked_concurrency(concurrency),
             on_unknown=on_unknown,
             kind=CUSTOM_MODEL,
+            observe=self._observe,
             **settings,
         )
 

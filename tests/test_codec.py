@@ -123,6 +123,14 @@ def test_an_event_without_anything_is_an_empty_object() -> None:
     assert codec.encode(SessionClosed(9, 2.0)) == EventRow(9, 2.0, "session_closed", None, "{}")
 
 
+def test_polls_are_written_where_they_are_known_and_a_row_of_before_they_were_is_read() -> None:
+    row = codec.encode(changed(polls=3))
+    assert row.data == '{"trigger":"lose","previous":"submitting","state":"unknown","polls":3}'
+    assert codec.decode(row) == changed(polls=3)
+    older = attrs.evolve(row, data='{"trigger":"lose","previous":"submitting","state":"unknown"}')
+    assert codec.decode(older) == changed()
+
+
 def test_an_unknown_outcome_keeps_its_cause() -> None:
     cause = ServerError("bad gateway", status=502, excerpt="<html>", retry_after=3.0)
     back = codec.decode(codec.encode(changed(error=UnknownOutcomeError("it may be paid", cause=cause))))

@@ -43,6 +43,7 @@ BAD: list[tuple[type, str, list[object]]] = [
     (ClientConfig, "json_loads", [True, "orjson", 7]),
     (ClientConfig, "trust_env", [None, "yes"]),
     (ClientConfig, "allow_http", [None, "yes"]),
+    (ClientConfig, "trace_configs", [None, [], "trace", (7,), ("trace",)]),
     (ClientConfig, "proxy", [7, "", "not a url", "socks5://proxy.example:1", "proxy.example:3128"]),
 ]
 ONE_BY_ONE = [

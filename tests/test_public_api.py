@@ -46,9 +46,32 @@ def test_importing_the_package_imports_nothing_heavy() -> None:
 def test_the_client_imports_no_extra_and_no_emulator() -> None:
     code = (
         "import sys; from mountsea_async import MountseaClient; "
-        "print(*{'cyclopts', 'rich', 'pytest', 'mountsea_async.testing', 'mountsea_async.cli'} & set(sys.modules))"
+        "print(*{'cyclopts', 'rich', 'pytest', 'opentelemetry', 'mountsea_async.testing', 'mountsea_async.cli', "
+        "'mountsea_async.contrib'} & set(sys.modules))"
     )
     assert fresh(code) == ""
+
+
+def test_a_batch_is_watched_and_logged_where_no_extra_is_installed() -> None:
+    code = """
+import asyncio, importlib.abc, logging, sys
+class Absent(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {"opentelemetry", "cyclopts", "rich"}:
+            raise ModuleNotFoundError(name)
+sys.meta_path.insert(0, Absent())
+logging.basicConfig(level=logging.DEBUG)
+from mountsea_async import MountseaClient
+from mountsea_async.testing import Behaviour, Emulator, Fixed
+async def main():
+    events = []
+    async with Emulator(Behaviour(durations=Fixed(0))) as emulator:
+        async with MountseaClient("emulator-key", base_url=emulator.base_url, observe=lambda: events.append) as client:
+            report = await client.upload_batch(["https://cdn.example.com/1.mp3"])
+    print(report.ok, len(events) > 3)
+asyncio.run(main())
+"""
+    assert fresh(code) == "True True"
 
 
 PUBLIC = [getattr(mountsea_async, name) for name in mountsea_async.__all__]

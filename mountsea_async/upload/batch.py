@@ -59,6 +59,7 @@ class Item:
     clip: Clip | None = None
     error: MountseaError | None = None
     attempts: int = 0
+    polls: int | None = None
     submitted_at: float | None = None
     ended_at: float | None = None
     resubmits: int = 0
@@ -100,6 +101,7 @@ class Item:
             clip=clip,
             error=self.error,
             attempts=self.attempts,
+            polls=self.polls,
             resubmits=self.resubmits,
             duplicate_of=self.duplicate_of,
             metadata=self.metadata,
@@ -309,6 +311,8 @@ class Batch:
         if event.clip is not None:
             self._note_named(event.clip.id)
         item.error = event.error
+        if event.polls is not None:
+            item.polls = (item.polls or 0) + event.polls
         self._count_requests(item, event)
         if state is ItemState.SUBMITTING:
             item.attempts += 1

@@ -5,6 +5,7 @@ Only values live here. `seq` counts from 0 within a session; `at` is wall time i
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TypeAlias
 
 import attrs
@@ -19,6 +20,7 @@ __all__ = [
     "ItemChanged",
     "ItemSettled",
     "JournalFailed",
+    "Observer",
     "Paused",
     "Reconciled",
     "SessionClosed",
@@ -77,6 +79,7 @@ class ItemChanged:
         task_id: The service's task.
         clip: The clip, on success.
         error: The error, where there is one.
+        polls: On an end: how often the item's task was asked for since it was last begun to be followed.
     """
 
     seq: int
@@ -90,6 +93,7 @@ class ItemChanged:
     task_id: str | None = None
     clip: Clip | None = None
     error: MountseaError | None = None
+    polls: int | None = None
 
 
 @attrs.frozen
@@ -236,3 +240,6 @@ Event: TypeAlias = (
     | JournalFailed
     | SessionClosed
 )
+
+Observer: TypeAlias = Callable[[], Callable[[Event], object]]
+"""Called when a session begins; what it gives is called with each event of that session."""

@@ -71,6 +71,7 @@ class Fanout:
         self._config = config
         shares = Shares(concurrency)
         self._tasks: dict[Item, asyncio.Task[None]] = {}
+        self._followers: dict[Item, Follower] = {}
         self._unwanted: set[Item] = set()
         self.record = record
         self.batch = record.batch
@@ -142,7 +143,7 @@ class Fanout:
         for trigger in path[:-1]:
             self.record.change_one(item, trigger)
         if path:
-            facts = {"task_id": original.task_id, "clip": original.clip, "error": original.error}
+            facts = {name: getattr(original, name) for name in ("task_id", "clip", "error", "polls")}
             self.record.change_one(item, path[-1], reason=original.reason, **facts)
 
     def resume(self) -> None:
@@ -203,6 +204,7 @@ class Fanout:
     async def _poll(self, item: Item, *, old: bool) -> None:
         self.turns.begin(item, old=old)
         follower = Follower(self._caller, item.task_id or "", self._config.poll, self.turns, item.index)
+        self._followers[item] = follower
         task = None
         try:
             task = await follower.run()
@@ -220,12 +222,13 @@ class Fanout:
             self.record.measure(item, task)
             self._end(item, Trigger.SUCCEED, clip=clip)
         finally:
+            del self._followers[item]
             self.turns.end(item, task)
 
     def _end(self, item: Item, trigger: Trigger, **facts: Any) -> None:
         # A cancel can get lost on its way through the HTTP library: whoever was abandoned has ended.
         if not item.ended:
-            self.record.change(item, trigger, **facts)
+            self.record.change(item, trigger, polls=self._followers[item].asked, **facts)
 
     def paused(self, seconds: float) -> None:
         """The gate has closed for so long."""
@@ -285,10 +288,10 @@ class Fanout:
             self.record.change(item, Trigger.SKIP, reason=why, error=reasons.not_submitted(why, cause))
 
     def _abandon(self, item: Item) -> None:
-        reason = self._winding or "cancelled"
-        self.record.change(
-            item, Trigger.ABANDON, reason=reason, error=reasons.still_pending(reason, item.task_id or "")
-        )
+        reason, follower = self._winding or "cancelled", self._followers.get(item)
+        polls = None if follower is None else follower.asked
+        pending = reasons.still_pending(reason, item.task_id or "")
+        self.record.change(item, Trigger.ABANDON, reason=reason, error=pending, polls=polls)
 
     def cut(self, item: Item, *, unsent: bool) -> None:
         """A submit was cancelled on its way."""

@@ -12,7 +12,7 @@ import attrs
 from ..config import ClientConfig
 from ..models import UploadItem
 from .budget import Budget
-from .events import Event
+from .events import Event, Observer
 from .kinds import UPLOAD, SessionKind
 from .settling import OnUnknown
 
@@ -45,6 +45,7 @@ class Plan:
         model: The name of the model that is to be trained, and on how many clips at least, where that was said
             beforehand.
         budget: What may be spent; None for no bound.
+        observe: Gives the session somebody who watches it; None for nobody.
     """
 
     config: ClientConfig
@@ -58,6 +59,7 @@ class Plan:
     kind: SessionKind | None = UPLOAD
     model: tuple[str, int] | None = None
     budget: Budget | None = None
+    observe: Observer | None = None
 
     def planned(self) -> dict[str, Any]:
         """What is known beforehand of the model, as fields of an event."""

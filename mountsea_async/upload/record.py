@@ -1,6 +1,7 @@
 """What has happened in a session: the one place where events are made, and where everybody hears of them.
 
-Holds the items and the log, tells the journal, `on_event` and those who wait for an item. Only the journal is awaited.
+Holds the items and the events, tells the journal, logging, `on_event`, the client's observer and those who wait for an
+item. Only the journal is awaited.
 """
 
 from __future__ import annotations
@@ -15,9 +16,10 @@ from typing import TYPE_CHECKING, Any
 from ..errors import ClientStateError, JournalError
 from ..models import Task, UploadItem
 from .batch import Batch, Item
-from .events import Event, ItemChanged, JournalFailed, SessionOpened, TrainingChanged
+from .events import Event, ItemChanged, JournalFailed, Observer, SessionOpened, TrainingChanged
 from .lifecycle import ItemState, Trigger, advance
 from .log import EventLog
+from .notices import notify
 from .training import Training
 
 if TYPE_CHECKING:
@@ -41,6 +43,7 @@ class Record:
     Args:
         on_event: Called with each event; what it raises is logged and changes nothing.
         journal: Where the events become durable; None keeps them in memory.
+        observe: Asked here and now for one more who is called with each event, in the same way.
 
     Attributes:
         batch: The items.
@@ -53,13 +56,18 @@ class Record:
         last_life: Loop time of the service's last sign of life: it accepted an item, turned it away or ended it.
     """
 
-    def __init__(self, on_event: Callable[[Event], object] | None, journal: Journal | None = None) -> None:
-        self._on_event = on_event
+    def __init__(
+        self,
+        on_event: Callable[[Event], object] | None,
+        journal: Journal | None = None,
+        observe: Observer | None = None,
+    ) -> None:
         self._journal = journal
         self._loop = asyncio.get_running_loop()
         self._wall = time.time() - self._loop.time()
         self._watchers: dict[Item, list[asyncio.Future[None]]] = {}
-        self._blamed = self._journal_failed = False
+        self._blamed: set[str] = set()
+        self._journal_failed = False
         self._waiting_since: dict[Item, float] = {}
         self.longest: float | None = None
         self.ended_before = 0
@@ -68,6 +76,8 @@ class Record:
         if journal is not None:
             journal.on_durable = self.log.kept
         self.began = self.first_submit = self.last_end = self.last_life = self.now()
+        listeners = {"on_event": on_event, "observe": None if observe is None else self._asked(observe)}
+        self._listeners = tuple((name, listener) for name, listener in listeners.items() if listener is not None)
 
     def now(self) -> float:
         """The time of the loop that the items run in."""
@@ -134,32 +144,51 @@ class Record:
         return item, original
 
     def emit(self, kind: Callable[..., Event], /, **fields: Any) -> None:
-        """Makes an event happen: the items follow it, the log keeps it, the callback hears of it."""
+        """Makes an event happen: the items follow it, the log keeps it, whoever watches hears of it."""
         event = kind(seq=len(self.log), at=self.now() + self._wall, **fields)
         self.batch.apply(event)
         self.log.append(event)
         if self._journal is not None:
             self._journal.append(event)
-        if self._on_event is not None:
-            # From the loop, never from in here: a callback may call the session, and what it raises stays outside.
-            self._loop.call_soon(self._tell, self._on_event, event)
-
-    def _tell(self, on_event: Callable[[Event], object], event: Event) -> None:
         try:
-            answer = on_event(event)
+            notify(event, self.batch)
+        except Exception as error:  # noqa: BLE001 - such as a filter's: what has happened has happened
+            self._loop.call_exception_handler({"message": "logging an event failed", "exception": error})
+        for name, listener in self._listeners:
+            # From the loop, never from in here: a callback may call the session, and what it raises stays outside.
+            self._loop.call_soon(self._tell, name, listener, event)
+
+    def _tell(self, name: str, listener: Callable[[Event], object], event: Event) -> None:
+        try:
+            answer = listener(event)
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - a watcher's fault is not the batch's
-            self._blame(error, event)
+            self._blame(name, error, type(event).__name__)
             return
         if inspect.iscoroutine(answer):
             answer.close()
-            self._blame(TypeError("on_event is a plain function: for async code iterate session.events()"), event)
+            words = f"{name} calls a plain function: for async code iterate session.events()"
+            self._blame(name, TypeError(words), type(event).__name__)
 
-    def _blame(self, error: BaseException, event: Event) -> None:
+    def _asked(self, observe: Observer) -> Callable[[Event], object] | None:
+        """Who is to be called with each event; None where that can't be had: the session goes on without."""
+        try:
+            listener: object = observe()
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - as above
+            self._blame("observe", error)
+            return None
+        if callable(listener):
+            return listener
+        if inspect.iscoroutine(listener):
+            listener.close()
+        self._blame("observe", TypeError(f"observe() gave {type(listener).__name__}, not a function of an event"))
+        return None
+
+    def _blame(self, name: str, error: BaseException, event: str | None = None) -> None:
         """Logs what a callback has raised; the first one where nobody can miss it, whatever logging is set up."""
-        logger.error("on_event.failed", exc_info=error, extra={"event": type(event).__name__})
-        if not self._blamed:
-            self._blamed = True
-            said = "on_event failed; what it raises from now on is only logged, to the logger mountsea_async"
+        logger.error(f"{name}.failed", exc_info=error, extra={"event": event})
+        if name not in self._blamed:
+            self._blamed.add(name)
+            said = f"{name} failed; what it raises from now on is only logged, to the logger mountsea_async"
             self._loop.call_exception_handler({"message": said, "exception": error})
 
     def journal_failed(self, error: JournalError) -> None:

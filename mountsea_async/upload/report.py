@@ -45,6 +45,8 @@ class ItemReport:
         clip: The clip.
         error: Why there is no clip.
         attempts: Requests that were begun for it.
+        polls: How often its task was asked for, all runs of a journal together, up to the last end that was seen; what
+            a run that was killed had asked is not counted. None if none was followed.
         resubmits: How often it was sent again on the caller's word (`on_unknown="resubmit"`, `retry_failed`), though
             an earlier request may have been paid for.
         duplicate_of: The index of an earlier entry with the same URL, whose upload it shares.
@@ -64,6 +66,7 @@ class ItemReport:
     clip: Clip | None = None
     error: MountseaError | None = None
     attempts: int = 0
+    polls: int | None = None
     resubmits: int = 0
     duplicate_of: int | None = None
     metadata: Mapping[str, Any] = attrs.field(default=NO_METADATA, repr=False, hash=False)
@@ -89,6 +92,7 @@ class ItemReport:
             "candidates": list(self.candidates),
             "error": self.error.message if self.error else None,
             "attempts": self.attempts,
+            "polls": self.polls,
             "resubmits": self.resubmits,
             "metadata": dict(self.metadata),
             "duplicate_of": self.duplicate_of,

@@ -65,6 +65,7 @@ class Run:
         self._journal: Journal | None = None
         self._elapsed: float | None = None
         self._unlisten: Callable[[], None] = lambda: None
+        self._opened = False
         self.leaving = False
 
     # -------------------------------------------------------------------------------------------------- opening
@@ -80,7 +81,7 @@ class Run:
         """
         try:
             past = await self._open_journal(inputs)
-            self.record = record = Record(self._plan.on_event, self._journal)
+            self.record = record = Record(self._plan.on_event, self._journal, self._plan.observe)
             if past is not None:
                 self._restore(past)
             elif self._plan.kind is CUSTOM_MODEL:
@@ -91,6 +92,8 @@ class Run:
             await self._go_on(resumed=past is not None, refused=refused)
         except BaseException:
             self._unlisten()
+            if self._opened:
+                self.record.emit(SessionClosed)  # whoever heard of its beginning hears of its end
             await self._let_go_of_journal()
             raise
         self._watchdog = self._watch()
@@ -184,6 +187,7 @@ class Run:
             self.fanout.turns.stream()  # at a deadline nothing that has landed should be unknown
         self._unlisten = self._caller.pace.listen(self.fanout.paused)
         self.record.emit(SessionOpened, session_id=self.session_id, adopted=adopted, earlier=earlier)
+        self._opened = True
 
     async def _prepare(self) -> tuple[str, tuple[str, ...]]:
         """The session's id, and the clips that it holds already."""

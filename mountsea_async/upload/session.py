@@ -21,7 +21,7 @@ from ..models import Clip, UploadItem
 from ..wire.caller import Caller
 from .batch import Item
 from .budget import Budget
-from .events import Event, ItemChanged
+from .events import Event, ItemChanged, Observer
 from .fields import check_deadline
 from .inputs import Urls, check_entries, collect, warn_of_duplicates
 from .kinds import UPLOAD, SessionKind
@@ -60,6 +60,7 @@ class UploadSession:
         budget: Budget | None = None,
         kind: SessionKind | None = UPLOAD,
         model: tuple[str, int] | None = None,
+        observe: Observer | None = None,
     ) -> None:
         if on_unknown not in get_args(OnUnknown):
             raise ConfigurationError(f"on_unknown={on_unknown!r}: give one of {', '.join(get_args(OnUnknown))}")
@@ -80,6 +81,7 @@ class UploadSession:
             kind=kind,
             model=model,
             budget=budget,
+            observe=observe,
         )
         self._allow_private = allow_private
         self._seconds = check_deadline(deadline)

@@ -315,7 +315,7 @@ class Settling:
             if task.status == TaskStatus.SUCCESS and task.clip is not None and item.state in MAY_STILL_LAND:
                 logger.warning("task.changed_its_end", extra={"task_id": item.task_id, "was": item.state.value})
                 self._record.measure(item, task)
-                self._record.change(item, Trigger.SUCCEED, clip=task.clip)
+                self._record.change(item, Trigger.SUCCEED, clip=task.clip, polls=1)
 
     def _tell(self) -> None:
         verdict = self._batch.verdict()[0]

@@ -75,6 +75,7 @@ class Follower:
         watch: Says when to ask, and is told what each ask brought.
         key: What the task is to whoever watches.
         holds: Whether a success holds what it should.
+        asked: How often it was asked, with or without an answer.
     """
 
     caller: Caller
@@ -83,6 +84,7 @@ class Follower:
     watch: Watch
     key: int = 0
     holds: Callable[[Task], object] = attrs.field(default=data_of, kw_only=True)
+    asked: int = attrs.field(default=0, init=False)
     _blank_since: float | None = None
     _lost_since: float = 0.0
     _lost: int = 0
@@ -107,9 +109,11 @@ class Follower:
         try:
             task = await self.caller.glance(self.task_id, self.watch.asks)
         except MountseaError as error:
+            self.asked += 1
             self.watch.sighted(self.key, error)
             self._note_absence(error)
             return None
+        self.asked += 1
         self._lost = 0
         self.watch.sighted(self.key, task)
         return task

@@ -109,6 +109,7 @@ class Transport:
             cookie_jar=aiohttp.DummyCookieJar(),
             # aiohttp's own trust_env would read ~/.netrc, too, and refuse the key beside what it finds there.
             proxy=config.proxy or (environment_proxy(self.base_url) if config.trust_env else None),
+            trace_configs=list(config.trace_configs),
         )
 
     async def close(self) -> None:

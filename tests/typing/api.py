@@ -155,4 +155,5 @@ async def voices(client: MountseaClient) -> None:
 def settings(http: aiohttp.ClientSession) -> MountseaClient:
     config = ClientConfig(timeouts=Timeouts(connect=5), retry=RetryPolicy(max_tries=3), poll=PollPolicy(first=1))
     MountseaClient(balance_url="https://money.example")
+    MountseaClient("key", observe=lambda: handle)
     return MountseaClient("key", base_url="https://a.example", http=http, config=config, pace=Pace(50))
