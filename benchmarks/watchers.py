@@ -84,7 +84,7 @@ async def batch(base_url: str, pid: int, items: int, readers: int, silent: int) 
         for _ in range(silent):
             # Never read from: what was sent stays in the sockets, and then in the application, if it lets it.
             await stack.enter_async_context(http.get(made["links"]["events"], read_bufsize=1024))
-        while (found := await summary(http, made["id"]))["state"] != "finished":
+        while (found := await summary(http, made["id"]))["state"] != "finished":  # noqa: ASYNC110 - over HTTP
             await asyncio.sleep(0.25)
         peak = resident(pid)
         told = set(await asyncio.gather(*tasks))
@@ -172,8 +172,8 @@ def main() -> None:
     items, repeats = asked.items or (60 if asked.quick else 300), asked.repeats or (1 if asked.quick else 5)
     rows = measure(items, repeats)
     method = (
-        f"Batches of {items} URLs posted to an application under uvicorn, uploads of 3 s in the median (log-normal, sigma "
-        "0.4), 20 ms before each answer; application, emulator and readers in a process each. Seconds by the "
+        f"Batches of {items} URLs posted to an application under uvicorn, uploads of 3 s in the median (log-normal, "
+        "sigma 0.4), 20 ms before each answer; application, emulator and readers in a process each. Seconds by the "
         f"application's clock; medians of {repeats} interleaved repeats."
     )
     show("watchers", method, rows, asked.json)

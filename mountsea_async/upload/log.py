@@ -11,6 +11,9 @@ from .events import Event
 
 __all__ = ["EventLog"]
 
+AT_A_TIME = 500
+"""So many events a reader is handed at once, at most."""
+
 
 class EventLog:
     """The events of a session, in order, and whoever waits for the next one."""
@@ -67,21 +70,26 @@ class EventLog:
                 return
             await _wait_among(self._waiters)
 
-    async def read_durable(self, after: int) -> AsyncGenerator[Event, None]:
-        """Every event that would survive a kill, in order, until nothing more becomes durable.
+    async def read_durable(self, after: int, idle: float | None = None) -> AsyncGenerator[tuple[Event, ...], None]:
+        """Every event that would survive a kill, in order, all that there are at a time; until no more become durable.
 
         Args:
             after: The number of the event after which to begin; -1: with the first.
+            idle: Seconds after which none at all are given, where there are none.
         """
         cursor = after + 1
         while True:
             while cursor < self._durable:
-                event = self._events[cursor]
-                cursor += 1
-                yield event
+                events = tuple(self._events[cursor : min(self._durable, cursor + AT_A_TIME)])
+                cursor += len(events)
+                yield events
             if self.settled:
                 return
-            await _wait_among(self._waiters_for_disk)
+            try:
+                async with asyncio.timeout(idle):
+                    await _wait_among(self._waiters_for_disk)
+            except TimeoutError:
+                yield ()
 
     @property
     def durable(self) -> int:

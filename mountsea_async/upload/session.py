@@ -324,18 +324,22 @@ class UploadSession:
         async for event in run.record.log.read(lambda: owner and self._idle(run)):
             yield event
 
-    async def durable_events(self, after: int = -1) -> AsyncGenerator[Event, None]:
-        """The events as they become durable in the journal, for readers who come back: no kill makes another event of
-        the same `seq` of what was read here. Ends when the session has closed. A slow reader costs nothing.
+    async def durable_events(
+        self, after: int = -1, *, idle: float | None = None
+    ) -> AsyncGenerator[tuple[Event, ...], None]:
+        """The events as they become durable in the journal, commit by commit, for readers who come back: no kill makes
+        another event of the same `seq` of what was read here. Ends when the session has closed. A slow reader costs
+        nothing.
 
         Args:
             after: The `seq` of the event after which to begin; -1: with the first.
+            idle: Seconds after which an empty tuple is given where nothing has happened; None: never.
         """
         run = self._entered()
         run.consumed()
-        async with aclosing(run.record.log.read_durable(after)) as events:
-            async for event in events:
-                yield event
+        async with aclosing(run.record.log.read_durable(after, idle)) as commits:
+            async for events in commits:
+                yield events
 
     @property
     def durable_seq(self) -> int:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections import OrderedDict
+from collections.abc import Sequence
 from typing import Any
 
 import attrs
-from fastapi.sse import ServerSentEvent
+from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
 
 from ...errors import MountseaError
 from ...models import Clip
@@ -37,24 +38,27 @@ def event_dict(event: Event) -> dict[str, Any]:
 
 
 class Messages:
-    """Makes messages; an event's only once, however many read it."""
+    """Makes messages, as they go over the wire; an event's only once, however many read it."""
 
     def __init__(self) -> None:
-        self._made: OrderedDict[tuple[str, int], ServerSentEvent] = OrderedDict()
+        self._made: OrderedDict[tuple[str, int], bytes] = OrderedDict()
 
-    def event(self, batch_id: str, event: Event) -> ServerSentEvent:
-        """The message of an event; its id is the event's `seq`."""
+    def events(self, batch_id: str, events: Sequence[Event]) -> bytes:
+        """The messages of events, or the sign that there is none yet; an event's id is its `seq`."""
+        return b"".join(self._event(batch_id, event) for event in events) or KEEPALIVE_COMMENT
+
+    def _event(self, batch_id: str, event: Event) -> bytes:
         name = batch_id, event.seq
         made = self._made.get(name)
         if made is None:
             text = json.dumps(event_dict(event), separators=(",", ":"))
-            made = ServerSentEvent(raw_data=text, event=_WORDS[type(event)], id=str(event.seq))
+            made = format_sse_event(data_str=text, event=_WORDS[type(event)], id=str(event.seq))
             self._made[name] = made
             if len(self._made) > _KEPT:
                 self._made.popitem(last=False)
         return made
 
     @staticmethod
-    def summary(batch: BatchOut) -> ServerSentEvent:
+    def summary(batch: BatchOut) -> bytes:
         """The message of a batch's own state; it has no id, since it is no event."""
-        return ServerSentEvent(raw_data=batch.model_dump_json(), event="batch")
+        return format_sse_event(data_str=batch.model_dump_json(), event="batch")
