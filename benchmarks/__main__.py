@@ -22,6 +22,7 @@ BENCHMARKS = (
     "journal",
     "unknowns",
     "hooks",
+    "watchers",
 )
 
 

@@ -115,8 +115,12 @@ TABLES: Mapping[str, Table] = {
         "### The journal",
         same("what", "count", "median", "spread", "CPU ms each", "ratio", "bound"),
     ),
+    "watchers": Table(
+        "### Watched over HTTP",
+        same("watched by", "seconds", "times unwatched", "CPU ms an item", "grown by MB", "events to each"),
+    ),
     "hooks": Table(
-        "### Being watched",
+        "### Observed in the process",
         {
             "what": "what",
             "CPU µs an item": "CPU µs an item",
