@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from fastapi import Depends, FastAPI, HTTPException, Request
-from httpx import ASGITransport, AsyncClient
+from httpx import ASGITransport, AsyncClient, Response
 from support.names import KEY, urls
 
 from mountsea_async import ClientConfig, ClientStateError, ConfigurationError, JournalBusy, MountseaClient, PollPolicy
@@ -54,10 +54,17 @@ def application(emulator: Emulator, folder: Path, *, prefix: str = "", mounted: 
     return app
 
 
+async def holds_no_key(answer: Response) -> None:
+    assert KEY.encode() not in await answer.aread()
+    assert KEY not in repr(answer.headers)
+
+
 @asynccontextmanager
 async def serving(app: FastAPI, authorization: str | None = "Bearer sesame") -> AsyncIterator[AsyncClient]:
     headers = {} if authorization is None else {"Authorization": authorization}
-    http = AsyncClient(transport=ASGITransport(app=app), base_url="http://test", headers=headers)
+    hooks = {"response": [holds_no_key]}
+    transport = ASGITransport(app=app)
+    http = AsyncClient(transport=transport, base_url="http://test", headers=headers, event_hooks=hooks)
     async with app.router.lifespan_context(app), http:
         yield http
 

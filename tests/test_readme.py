@@ -92,16 +92,18 @@ def test_the_test_of_the_readme_passes(emulator: Emulator, tmp_path: Path) -> No
     assert "1 passed" in printed
 
 
-def test_the_fastapi_example_answers_with_the_report(emulator: Emulator, tmp_path: Path) -> None:
+def test_the_fastapi_example_answers_with_the_clips_or_with_what_is_wrong(emulator: Emulator, tmp_path: Path) -> None:
     (tmp_path / "example.py").write_text(FASTAPI, encoding="utf-8")
     code = """
 from fastapi.testclient import TestClient
 from example import app
 with TestClient(app) as http:
+    http.auth = ("me", "let me in")
     good = http.post("/clips", json=["https://cdn.example.com/1.mp3", "https://cdn.example.com/2.mp3"])
-    assert good.status_code == 200 and good.json()["ok"] and len(good.json()["audio_ids"]) == 2, good.text
+    assert good.status_code == 200 and len(good.json()) == 2, good.text
     bad = http.post("/clips", json=["ftp://cdn.example.com/1.mp3"])
     assert bad.status_code == 422 and "ftp://cdn.example.com/1.mp3" in bad.text, bad.text
+    assert http.post("/clips", json=[], auth=("me", "wrong")).status_code == 401
 """
     run([sys.executable, "-c", code], emulator, tmp_path)
 
