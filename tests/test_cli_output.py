@@ -36,9 +36,10 @@ from mountsea_async.cli.live import LiveProgress, clock_time
 from mountsea_async.cli.output import form_of
 from mountsea_async.cli.progress import PlainProgress
 from mountsea_async.cli.sources import Entry
-from mountsea_async.cli.summary import duration, resumable, summary
+from mountsea_async.cli.summary import resumable, summary
 from mountsea_async.cli.tally import Speed, Tally
 from mountsea_async.cli.wording import go_on_command, in_flags
+from mountsea_async.upload.words import duration
 
 S = ItemState
 CLIP = "11111111-2222-3333-4444-555555555555"

@@ -9,12 +9,12 @@ import attrs
 
 from .. import ClientConfig, ConfigurationError, MountseaClient, PollPolicy, UploadItem
 from ..testing import Behaviour, Emulator, Ledger, Uniform
+from ..upload.words import duration
 from .batch import Outcome, Settings, run_batch
 from .deliver import deliver
 from .exits import Exit
 from .output import Format
 from .sources import Entry
-from .summary import duration
 from .wording import in_flags, say_wrapped
 
 __all__ = ["Demo", "demo", "ledger_words"]

@@ -18,8 +18,9 @@ from rich.table import Table
 from rich.text import Text
 
 from .. import Event, ItemReport, ItemState
+from ..upload.words import LABELS
 from .progress import stop_words
-from .tally import LABELS, Failure, Speed, Tally
+from .tally import Failure, Speed, Tally
 
 __all__ = ["LiveProgress", "clock_time"]
 

@@ -14,8 +14,9 @@ from collections.abc import Callable, Sequence
 from typing import Protocol, Self
 
 from .. import Event, ItemReport, Paused, SubmitsStopped, TrainingChanged
+from ..upload.words import LABELS
 from .sources import Entry
-from .tally import LABELS, Failure, Tally
+from .tally import Failure, Tally
 from .wording import say
 
 __all__ = ["PlainProgress", "Progress", "QuietProgress", "choose", "stop_words"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from .. import BatchReport, ItemReport, ItemState, TrainingReport
+from ..upload.words import crosscheck, duration, many
 
 __all__ = ["duration", "head", "resumable", "summary", "trained", "unfinished"]
 
@@ -28,18 +29,6 @@ _STOPPED = {
 _ON_THEIR_WAY = (ItemState.NEW, ItemState.SUBMITTING, ItemState.SUBMITTED)
 _GOES_ON = (*_ON_THEIR_WAY, ItemState.UNDETERMINED, ItemState.NOT_SUBMITTED)
 _MAY_STILL_CHANGE = (ItemState.UNKNOWN, ItemState.FAILED, ItemState.TIMED_OUT)
-
-
-def duration(seconds: float) -> str:
-    """Seconds as people say them: `8.2 s`, `3 min 20 s`, `1 h 05 min`."""
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
-
-
-def _many(count: int, one: str, many: str | None = None) -> str:
-    return f"{count:,} {one if count == 1 else many or one + 's'}"
 
 
 def unfinished(report: BatchReport) -> int:
@@ -87,30 +76,12 @@ def head(report: BatchReport) -> str:
     total, done = len(report.items), len(report.succeeded)
     begin = f"all {total:,} succeeded" if done == total > 1 else f"{done:,} of {total:,} succeeded"
     shared = sum(item.duplicate_of is not None for item in report.items)
-    repeats = f" ({_many(shared, 'entry', 'entries')} repeated a URL)" if shared else ""
+    repeats = f" ({many(shared, 'entry', 'entries')} repeated a URL)" if shared else ""
     return f"{begin}{others}{repeats}"
 
 
 def _session(report: BatchReport) -> Iterator[str]:
-    verdict = report.reconciliation
-    if report.training is not None:
-        yield f"session {report.session_id}: for a custom model"
-        return
-    if not verdict.read:
-        yield f"session {report.session_id}: its list of clips was not read, so nothing was cross-checked"
-        return
-    if verdict.consistent:
-        words = "its list holds these clips and no other" if verdict.matched else "its list holds no clips of this run"
-    else:
-        odd = [
-            (len(verdict.missing), "clip of ours is not in its list (yet)", "clips of ours are not in its list (yet)"),
-            (len(verdict.unattributed), "clip in its list belongs to no item", "clips in its list belong to no item"),
-            (len(verdict.duplicated), "clip is named twice", "clips are named twice"),
-            (verdict.unreadable, "entry of its list is no id", "entries of its list are no ids"),
-        ]
-        words = "; ".join(_many(count, one, many) for count, one, many in odd if count)
-    if verdict.earlier:
-        words += f"; {_many(len(verdict.earlier), 'clip was', 'clips were')} there before"
+    words = "for a custom model" if report.training is not None else crosscheck(report.reconciliation)
     yield f"session {report.session_id}: {words}"
 
 
@@ -120,7 +91,7 @@ def trained(training: TrainingReport) -> Iterator[str]:
     if training.name is None:
         return
     if training.model is not None:
-        yield f"{name}: trained on {_many(len(training.clip_ids), 'clip')}: {training.model.id}"
+        yield f"{name}: trained on {many(len(training.clip_ids), 'clip')}: {training.model.id}"
     elif training.state is ItemState.NEW:
         yield f"{name}: not trained, since too few uploads have succeeded or it wasn't come to"
     elif training.state is ItemState.NOT_SUBMITTED:
@@ -189,20 +160,20 @@ def _unknown(report: BatchReport, *, journal: bool) -> Iterator[str]:
             yield f"{begin}Compare the session's clips before you do: mountsea status {report.session_id}"
         yield from (f"  {line}" for line in _told_apart(items))
     if again := sum(item.resubmits > 0 for item in report.items if item.duplicate_of is None):
-        yield f"{_many(again, 'was', 'were')} sent again, as you asked; an earlier request may have been paid for, too."
+        yield f"{many(again, 'was', 'were')} sent again, as you asked; an earlier request may have been paid for, too."
 
 
 def _told_apart(items: list[ItemReport]) -> Iterator[str]:
     """What the session's list of clips says of items whose request got no answer."""
     if count := sum(item.evidence == "elimination" for item in items):
-        yield f"{_many(count, 'has', 'have')} a clip, attributed by elimination: nothing else can be its owner"
+        yield f"{many(count, 'has', 'have')} a clip, attributed by elimination: nothing else can be its owner"
     if count := sum(item.reason == "ambiguous" for item in items):
         yield (
-            f"{_many(count, 'is', 'are')} ambiguous: clips have appeared that may be theirs, but not which is whose; "
+            f"{many(count, 'is', 'are')} ambiguous: clips have appeared that may be theirs, but not which is whose; "
             "--format json lists the candidates"
         )
     if count := sum(item.reason == "absent" for item in items):
-        yield f"{_many(count, 'is', 'are')} absent: no clip of theirs has appeared in the time that it could have taken"
+        yield f"{many(count, 'is', 'are')} absent: no clip of theirs has appeared in the time that it could have taken"
 
 
 def _not_submitted(report: BatchReport, *, journal: bool) -> Iterator[str]:

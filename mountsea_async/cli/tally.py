@@ -21,23 +21,11 @@ from .. import (
     TrainingChanged,
 )
 from ..redact import shown_url
+from ..upload.words import LABELS
 from .sources import Entry
 from .wording import one_line
 
-__all__ = ["LABELS", "Failure", "Speed", "Tally"]
-
-LABELS = {
-    ItemState.NEW: "waiting",
-    ItemState.SUBMITTING: "submitting",
-    ItemState.SUBMITTED: "in progress",
-    ItemState.SUCCEEDED: "succeeded",
-    ItemState.FAILED: "failed",
-    ItemState.TIMED_OUT: "timed out",
-    ItemState.UNKNOWN: "unknown",
-    ItemState.UNDETERMINED: "undetermined",
-    ItemState.NOT_SUBMITTED: "not submitted",
-}
-"""The states in the order in which they are shown."""
+__all__ = ["Failure", "Speed", "Tally"]
 
 _BAD = frozenset({ItemState.FAILED, ItemState.TIMED_OUT, ItemState.UNKNOWN, ItemState.UNDETERMINED})
 _OPEN = (ItemState.NEW, ItemState.SUBMITTING, ItemState.SUBMITTED)

@@ -210,6 +210,22 @@ class BatchReport:
         if not self.ok:
             raise BatchFailed(self)
 
+    def to_html(self, title: str | None = None) -> str:
+        """The report as one self-contained HTML document: timeline, durations, outcomes, reconciliation, items.
+
+        Args:
+            title: Its heading; None: "Batch upload".
+        """
+        from .view import document  # noqa: PLC0415 - few look at it
+
+        return document(self, title=title)
+
+    def _repr_html_(self) -> str:
+        """The report in a notebook."""
+        from .view import fragment  # noqa: PLC0415 - as above
+
+        return fragment(self)
+
     def to_dict(self) -> dict[str, Any]:
         """The report as JSON-ready values; what `mountsea upload --format json` prints."""
         verdict = self.reconciliation
