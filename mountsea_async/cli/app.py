@@ -208,6 +208,28 @@ def journal(
     return room.journal(Path(str(file).replace(STDIN, "-")), form=form, path=path)
 
 
+@app.command
+def report(file: Path, /, *, output: Output = None, title: str | None = None) -> int:
+    """Draw what is in a journal as a page to look at, also while a run works on it. Needs no key and asks nobody.
+
+    ```
+    mountsea report upload.journal -o report.html
+    ```
+
+    The page is one file that needs no other: timeline, durations, outcomes, reconciliation, items.
+
+    Exit codes: 0 when it was drawn; 2 when the file is no journal; 5 when it can't be read, or the page not written.
+
+    Args:
+        file: The journal.
+        title: The heading; without it the journal's name.
+    """
+    from . import report as room  # noqa: PLC0415 - see the module's docstring
+
+    path = None if output is None or str(output) == STDIN else output
+    return room.report(Path(str(file).replace(STDIN, "-")), title=title, path=path)
+
+
 def as_typed(path: Path | None) -> Path | None:
     """A file's path as it was typed; it may be called `-`."""
     return None if path is None else Path(str(path).replace(STDIN, "-"))

@@ -67,7 +67,9 @@ Results: TypeAlias = Annotated[
     Form | None,
     Parameter(help="How the results are printed; without it, as the suffix of --output says, or as a table."),
 ]
-Output: TypeAlias = Annotated[Path | None, Parameter(help="Write the results to this file instead of stdout.")]
+Output: TypeAlias = Annotated[
+    Path | None, Parameter(alias="-o", help="Write the results to this file instead of stdout.")
+]
 JournalFile: TypeAlias = Annotated[
     Path | None,
     Parameter(

@@ -85,7 +85,8 @@ class Item:
         candidates: tuple[str, ...] = ()
         if clip is None and verdict is not None:
             owner = self.index if self.duplicate_of is None else self.duplicate_of
-            candidates = verdict.candidates.get(owner, ())
+            # The task of one that has not ended will tell; until then all of them may be any clip that has landed.
+            candidates = verdict.candidates.get(owner, ()) if self.ended else ()
             inferred = verdict.inferred.get(owner)
             clip = Clip(inferred) if inferred is not None else None
             reason = reason or self._without_clip(landed=clip is not None, candidates=bool(candidates))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from functools import cache
 from html import escape
 from importlib import resources
@@ -35,6 +36,7 @@ class Live:
     state: str
 
 
+_IDS = re.compile(r' id="[\w-]+"')
 _OVER = ("finished", "refused")
 
 
@@ -61,10 +63,15 @@ def document(report: BatchReport, *, title: str | None = None, live: Live | None
 
 def fragment(report: BatchReport) -> str:
     """The report for a notebook: no script, a style that touches nothing else, the items that didn't succeed."""
+    content = (
+        f"{parts.head(report, 'Batch upload', None, still=True)}{_charts(report)}{parts.outcomes(report)}"
+        f"{parts.reconciled(report)}{parts.items(report, only_bad=True)}"
+    )
+    # Several may stand in one notebook, and ids are for the page's script alone. From outside comes no such text: the
+    # quotes of what does are escaped.
+    content = _IDS.sub("", content)
     return (
-        f'<div class="mountsea notebook"><style>{_asset("page.css")}</style>'
-        f'<div class="report">{parts.head(report, "Batch upload", None)}{_charts(report)}{parts.outcomes(report)}'
-        f"{parts.reconciled(report)}{parts.items(report, only_bad=True)}</div></div>"
+        f'<div class="mountsea notebook"><style>{_asset("page.css")}</style><div class="report">{content}</div></div>'
     )
 
 

@@ -22,7 +22,8 @@ _STATES = {
     "finished": "Finished",
     "refused": "Refused: the service would not begin it",
 }
-_LISTED = 50
+_LISTED, _NAMED = 50, 5
+"""So many items, and so many clips that one may be, are named where there are more."""
 _MEANS = {
     ItemState.NEW: "Its turn to be sent comes.",
     ItemState.SUBMITTING: "Its request is on its way.",
@@ -36,8 +37,9 @@ _MEANS = {
 }
 
 
-def head(report: BatchReport, heading: str, state: str | None) -> str:
-    """Heading, how far it is, and how many items are in which state; these choose what the table shows."""
+def head(report: BatchReport, heading: str, state: str | None, *, still: bool = False) -> str:
+    """Heading, how far it is, and how many items are in which state; these choose what the table shows, unless it is
+    a still picture."""
     total = len(report.items)
     ended = sum(item.state in ENDS for item in report.items)
     share = round(100 * ended / total) if total else 0
@@ -48,7 +50,7 @@ def head(report: BatchReport, heading: str, state: str | None) -> str:
         f'<section class="progress" aria-label="Progress"><p class="figures"><strong id="percent">{share} %</strong> '
         f'<span id="ended">{ended:,} of {total:,} ended</span></p>'
         f'<progress id="progress" max="{max(1, total)}" value="{ended}" aria-label="Items that have ended"></progress>'
-        f"{_filter(report)}</section>"
+        f"{_counts(report) if still else _filter(report)}</section>"
     )
 
 
@@ -60,6 +62,15 @@ def _filter(report: BatchReport) -> str:
     ]
     every = f'<button type="button" data-filter="all" aria-pressed="true">all <b>{len(report.items):,}</b></button>'
     return f'<div class="filter" role="group" aria-label="Show items by state">{every}{"".join(buttons)}</div>'
+
+
+def _counts(report: BatchReport) -> str:
+    counts = "".join(
+        f'<li><span class="mark {state.value}"></span>{LABELS[state]} <b>{report.counts[state]:,}</b></li>'
+        for state in LABELS
+        if state in report.counts
+    )
+    return f'<ul class="filter">{counts}</ul>'
 
 
 def _hidden(report: BatchReport, state: ItemState) -> str:
@@ -172,7 +183,8 @@ def _what(item: ItemReport) -> str:
         if item.evidence == "elimination":
             said.append("attributed by elimination")
     if item.candidates:
-        said.append(f"may be one of {escape(', '.join(item.candidates))}")
+        more = f" and {len(item.candidates) - _NAMED:,} more" if len(item.candidates) > _NAMED else ""
+        said.append(f"may be one of {escape(', '.join(item.candidates[:_NAMED]))}{more}")
     if item.error is not None:
         said.append(escape(item.error.message))
     elif item.reason is not None:
