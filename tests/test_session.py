@@ -12,6 +12,7 @@ from support.names import urls
 from mountsea_async import (
     BadRequestError,
     ClientStateError,
+    ClipsListed,
     ConfigurationError,
     DuplicateURLWarning,
     Event,
@@ -474,3 +475,15 @@ async def test_a_url_that_timed_out_is_not_paid_for_again_by_handing_it_in_again
             with pytest.raises(TaskTimedOutError):
                 await session.upload(url)
     assert w.ledger.posts(url) == 1
+
+
+async def test_what_is_in_flight_has_no_candidates_since_its_own_task_will_tell(world) -> None:
+    w = await world(Behaviour(durations=Uniform(1, 60)))
+    async with w.client.upload_session() as session:
+        everything = asyncio.create_task(session.upload_all(urls(30)))
+        async for event in session.events():
+            if isinstance(event, ClipsListed) and session.counts.get(ItemState.SUBMITTED):
+                assert not any(item.candidates for item in session.report.items)
+            if isinstance(event, Reconciled):
+                break
+        await everything
