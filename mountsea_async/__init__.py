@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from .errors import APIError as APIError
     from .errors import AuthenticationError as AuthenticationError
     from .errors import BadRequestError as BadRequestError
+    from .errors import BatchConflict as BatchConflict
+    from .errors import BatchNotFound as BatchNotFound
     from .errors import ClientStateError as ClientStateError
     from .errors import ConfigurationError as ConfigurationError
     from .errors import DeadlineError as DeadlineError
@@ -44,10 +46,12 @@ if TYPE_CHECKING:
     from .errors import NotFoundError as NotFoundError
     from .errors import NotSentError as NotSentError
     from .errors import NotSubmittedError as NotSubmittedError
+    from .errors import Overloaded as Overloaded
     from .errors import PhraseExpiredError as PhraseExpiredError
     from .errors import RateLimitedError as RateLimitedError
     from .errors import ServerError as ServerError
     from .errors import StalledError as StalledError
+    from .errors import SupervisorClosed as SupervisorClosed
     from .errors import TaskError as TaskError
     from .errors import TaskFailedError as TaskFailedError
     from .errors import TaskLostError as TaskLostError
@@ -115,6 +119,10 @@ _HOMES = {
         "AbandonedError",
         "APIError",
         "AuthenticationError",
+        "SupervisorClosed",
+        "Overloaded",
+        "BatchNotFound",
+        "BatchConflict",
         "BadRequestError",
         "ClientStateError",
         "ConfigurationError",

@@ -6,7 +6,9 @@ Only exception classes live here: no logic, no import of any other room.
     ├── UsageError (ValueError)         you misused us; nothing was sent
     │   ├── ConfigurationError          the key, the base URL, a setting
     │   ├── InputError                  entries of a batch; names each of them
-    │   └── ClientStateError            outside `async with`, closed, another event loop
+    │   ├── ClientStateError            outside `async with`, closed, another event loop
+    │   │   └── SupervisorClosed        a supervisor that takes in nothing more
+    │   └── BatchConflict               a batch of that name is another one, or in no state for it
     ├── TransportError                  no whole answer came
     │   ├── NotSentError                proven: no byte of the request's body left
     │   └── NoAnswerError               it may have been processed
@@ -33,6 +35,8 @@ Only exception classes live here: no logic, no import of any other room.
     │       ├── DeadlineError           the caller's deadline passed
     │       ├── StalledError            no sign of life for too long
     │       └── AbandonedError          we were told to stop
+    ├── Overloaded                      a supervisor has too many batches
+    ├── BatchNotFound (LookupError)     a supervisor has no such batch
     ├── JournalError                    the journal can't be read or written
     │   ├── JournalBusy                 another process works on it
     │   └── JournalMismatch (UsageError)  other inputs, another key, another program's file
@@ -326,3 +330,27 @@ class StalledError(TaskPendingError):
 
 class AbandonedError(TaskPendingError):
     """The upload was cancelled or left by an exception while the task was pending."""
+
+
+class Overloaded(MountseaError):  # noqa: N818 - named after the state
+    """So many batches run and wait already that another one is not taken in. Nothing was written, nothing sent.
+
+    Attributes:
+        retry_after: Seconds after which asking again makes sense.
+    """
+
+    def __init__(self, message: str, *, retry_after: float) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class BatchNotFound(MountseaError, LookupError):  # noqa: N818 - named after the state
+    """There is no batch of that id; it may have been removed as `keep` says."""
+
+
+class BatchConflict(UsageError):  # noqa: N818 - named after the state
+    """The key of a batch came again with other inputs, or the batch is in a state in which that can't be done."""
+
+
+class SupervisorClosed(ClientStateError):  # noqa: N818 - named after the state
+    """The supervisor is shutting down, or isn't open: it takes in nothing."""

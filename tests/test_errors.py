@@ -23,6 +23,7 @@ from mountsea_async.errors import (
     NoAnswerError,
     NotSentError,
     NotSubmittedError,
+    Overloaded,
     TaskError,
     TaskFailedError,
     TransportError,
@@ -114,11 +115,13 @@ REPORT = BatchReport(
 )
 
 
-def an(kind: type[MountseaError]) -> MountseaError:
+def an(kind: type[MountseaError]) -> MountseaError:  # noqa: C901 - one line a family
     if kind is BatchFailed:
         return BatchFailed(REPORT)
     if issubclass(kind, APIError):
         return kind("what happened", status=418, excerpt="teapot", retry_after=7.5, task_id="t-1")
+    if issubclass(kind, Overloaded):
+        return kind("what happened", retry_after=7.5)
     if issubclass(kind, NotSentError):
         return kind("what happened", permanent=True, task_id="t-1")
     if issubclass(kind, TaskFailedError):

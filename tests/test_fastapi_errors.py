@@ -14,7 +14,9 @@ from mountsea_async import (
     APIError,
     AuthenticationError,
     BadRequestError,
+    BatchConflict,
     BatchFailed,
+    BatchNotFound,
     BatchReport,
     ClientStateError,
     ConfigurationError,
@@ -34,10 +36,12 @@ from mountsea_async import (
     NotFoundError,
     NotSentError,
     NotSubmittedError,
+    Overloaded,
     PhraseExpiredError,
     RateLimitedError,
     ServerError,
     StalledError,
+    SupervisorClosed,
     TaskFailedError,
     TaskLostError,
     TaskTimedOutError,
@@ -46,10 +50,6 @@ from mountsea_async import (
     errors,
 )
 from mountsea_async.contrib.fastapi import (
-    BatchConflict,
-    BatchNotFound,
-    Overloaded,
-    SupervisorClosed,
     http_status,
     mountsea_error_handler,
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -28,15 +30,21 @@ SONGS = urls(5)
 QUICK = ClientConfig(poll=PollPolicy(first=0.5, cap=1.0), settle=1.0)
 
 
+@asynccontextmanager
+async def serving() -> AsyncIterator[tuple[Emulator, MountseaClient]]:
+    emulator = Emulator(Behaviour(durations=Fixed(1)), api_key=KEY)
+    async with emulator, MountseaClient(KEY, base_url=emulator.base_url, config=QUICK) as client:
+        yield emulator, client
+
+
 async def test_a_planned_batch_is_on_disk_costs_nothing_and_is_uploaded_when_it_is_resumed(tmp_path: Path) -> None:
     entries = [*SONGS, UploadItem("https://a.example/b?sig=1", key="last", metadata={"n": 1}), SONGS[0]]
-    async with Emulator(Behaviour(durations=Fixed(1)), api_key=KEY) as emulator:
-        async with MountseaClient(KEY, base_url=emulator.base_url, config=QUICK) as client:
-            await client.plan_batch(entries, journal=tmp_path / "j", note="mine")
-            assert not emulator.ledger.calls
-            planned = read_journal(tmp_path / "j")
-            header = read_header(tmp_path / "j")
-            report = await client.resume_batch(tmp_path / "j")
+    async with serving() as (emulator, client):
+        await client.plan_batch(entries, journal=tmp_path / "j", note="mine")
+        assert not emulator.ledger.calls
+        planned = read_journal(tmp_path / "j")
+        header = read_header(tmp_path / "j")
+        report = await client.resume_batch(tmp_path / "j")
     assert [item.state for item in planned.items] == [ItemState.NEW] * 7
     assert (planned.items[6].duplicate_of, planned.items[5].metadata) == (0, {"n": 1})
     assert header is not None
@@ -46,14 +54,13 @@ async def test_a_planned_batch_is_on_disk_costs_nothing_and_is_uploaded_when_it_
 
 
 async def test_a_note_stays_with_its_journal_whatever_is_written_into_it(tmp_path: Path) -> None:
-    async with Emulator(Behaviour(durations=Fixed(1)), api_key=KEY) as emulator:
-        async with MountseaClient(KEY, base_url=emulator.base_url, config=QUICK) as client:
-            await client.plan_batch(SONGS, journal=tmp_path / "j", note="planned")
-            async with client.resume_session(tmp_path / "j", accept_new_key=True) as session:
-                await session.annotate("running")
-                await session.run()
-            with pytest.raises(ClientStateError):
-                await session.annotate("too late")
+    async with serving() as (_, client):
+        await client.plan_batch(SONGS, journal=tmp_path / "j", note="planned")
+        async with client.resume_session(tmp_path / "j", accept_new_key=True) as session:
+            await session.annotate("running")
+            await session.run()
+        with pytest.raises(ClientStateError):
+            await session.annotate("too late")
     header = read_header(tmp_path / "j")
     assert header is not None
     assert header.note == "running"
@@ -85,18 +92,17 @@ async def test_a_plan_never_takes_the_place_of_another_file(tmp_path: Path) -> N
 
 async def test_what_was_called_off_is_not_submitted_and_can_be_resumed(tmp_path: Path) -> None:
     path = tmp_path / "j"
-    async with Emulator(Behaviour(durations=Fixed(1)), api_key=KEY) as emulator:
-        async with MountseaClient(KEY, base_url=emulator.base_url, config=QUICK) as client:
-            await client.plan_batch([*SONGS, SONGS[0]], journal=path)
-            report = call_off(path, reason="deleted", at=1.0, note=lambda report: f"{len(report.not_submitted)} left")
-            assert read_journal(path).to_dict() == report.to_dict()
-            assert [item.reason for item in report.items] == ["deleted"] * 6
-            assert report.stopped == "deleted"
-            header = read_header(path)
-            assert header is not None
-            assert header.note == "6 left"
-            assert not emulator.ledger.calls
-            assert (await client.resume_batch(path)).ok
+    async with serving() as (emulator, client):
+        await client.plan_batch([*SONGS, SONGS[0]], journal=path)
+        report = call_off(path, reason="deleted", at=1.0, note=lambda report: f"{len(report.not_submitted)} left")
+        assert read_journal(path).to_dict() == report.to_dict()
+        assert [item.reason for item in report.items] == ["deleted"] * 6
+        assert report.stopped == "deleted"
+        header = read_header(path)
+        assert header is not None
+        assert header.note == "6 left"
+        assert not emulator.ledger.calls
+        assert (await client.resume_batch(path)).ok
     assert len(emulator.ledger.charges) == 5
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from support.names import KEY, urls
 
-from mountsea_async import ClientConfig, MountseaClient, PollPolicy
-from mountsea_async.contrib.note import BatchConflict, BatchState, BatchSummary
+from mountsea_async import BatchConflict, ClientConfig, MountseaClient, PollPolicy
+from mountsea_async.contrib.note import BatchState, BatchSummary
 from mountsea_async.contrib.supervisor import Supervisor
 from mountsea_async.testing import Answer, Behaviour, Emulator, Fault, Uniform
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 
 from ..client import MountseaClient
-from ..errors import InputError
+from ..errors import BatchConflict, InputError
 from ..models import UploadItem
 from ..redact import shown_value
 from ..upload.inputs import Urls, collect
 from ..upload.past import inputs_hash
-from .note import BatchConflict, BatchNote
+from .note import BatchNote
 from .shelf import Shelf
 from .supervised import Supervised
 
@@ -54,13 +54,19 @@ class Intake:
         key = idempotency_key
         if key is not None and not (isinstance(key, str) and 0 < len(key) <= _MAX_KEY and key.isprintable()):
             raise InputError(f"idempotency_key={shown_value(key)}: give 1 to {_MAX_KEY} printable characters")
+        if isinstance(urls, Sized):
+            self.check_size(len(urls))  # before each is looked at
         entries = await collect(urls)
-        if len(entries) > self._max_items:
-            raise InputError(f"the batch has {len(entries)} entries: send at most {self._max_items} at a time")
+        self.check_size(len(entries))
         request = inputs_hash(entries) + (" each" if keep_duplicates else "")
         return entries, BatchNote(
             created_at=time.time(), items=len(entries), request=request, idempotency_key=idempotency_key
         )
+
+    def check_size(self, entries: int) -> None:
+        """Raises `InputError` where a batch has too many entries."""
+        if entries > self._max_items:
+            raise InputError(f"the batch has {entries} entries: send at most {self._max_items} at a time")
 
     async def known(self, note: BatchNote) -> str | None:
         """The id of the batch that an earlier request of the same name has made.
@@ -111,10 +117,11 @@ class Intake:
         if not done.cancelled():
             done.exception()  # whoever asked may have left; the batch is then as if nobody had
 
-    def learn(self, batch_id: str, note: BatchNote) -> None:
-        """Keeps in mind under what name a batch was sent."""
-        if note.idempotency_key is not None:
-            self._by_key[note.idempotency_key] = batch_id, note.request
+    def learn(self, batch_id: str, note: BatchNote) -> bool:
+        """Keeps in mind under what name a batch was sent; False where the name is another's."""
+        if note.idempotency_key is None:
+            return True
+        return self._by_key.setdefault(note.idempotency_key, (batch_id, note.request))[0] == batch_id
 
     def forget(self, note: BatchNote) -> None:
         """Its name may be given to another."""

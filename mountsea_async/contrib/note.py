@@ -3,24 +3,14 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any
 
 import attrs
+from attrs.validators import deep_mapping, ge, instance_of, optional
 
-from ..errors import ClientStateError, MountseaError, UsageError
-
-__all__ = [
-    "BatchConflict",
-    "BatchNotFound",
-    "BatchNote",
-    "BatchState",
-    "BatchSummary",
-    "Overloaded",
-    "SupervisorClosed",
-]
+__all__ = ["BatchNote", "BatchState", "BatchSummary"]
 
 _KIND = "mountsea supervisor"
 
@@ -46,28 +36,17 @@ class BatchState(StrEnum):
         return self in (BatchState.FINISHED, BatchState.REFUSED)
 
 
-class Overloaded(MountseaError):  # noqa: N818 - named after the state
-    """So many batches run and wait already that another one is not taken in. Nothing was written, nothing sent.
-
-    Attributes:
-        retry_after: Seconds after which asking again makes sense.
-    """
-
-    def __init__(self, message: str, *, retry_after: float) -> None:
-        super().__init__(message)
-        self.retry_after = retry_after
+_LATEST = 253_402_300_799.0
+"""Wall time of the last second that a date can tell."""
 
 
-class BatchNotFound(MountseaError, LookupError):  # noqa: N818 - named after the state
-    """There is no batch of that id; it may have been removed as `keep` says."""
+def _a_time(note: object, attribute: attrs.Attribute[Any], value: Any) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= _LATEST:
+        raise ValueError(f"{attribute.name} is no time")
 
 
-class BatchConflict(UsageError):  # noqa: N818 - named after the state
-    """The key of a batch came again with other inputs, or the batch is in a state in which that can't be done."""
-
-
-class SupervisorClosed(ClientStateError):  # noqa: N818 - named after the state
-    """The supervisor is shutting down, or isn't open: it takes in nothing."""
+def _as_state(value: str | None) -> BatchState | None:
+    return None if value is None else BatchState(value)
 
 
 @attrs.frozen(kw_only=True)
@@ -80,6 +59,7 @@ class BatchNote:
         idempotency_key: The caller's own name for the request that made it.
         request: What two requests have in common if and only if they ask for the same.
         stop: Nothing more is to be submitted, and this word says why.
+        retry_failed: Its next run is to send again what has failed.
         state: `finished` or `refused` once it was; None before.
         ended_at: When that was.
         session_id: The service's session, once it has ended.
@@ -87,16 +67,19 @@ class BatchNote:
         error: Why it was refused, in words.
     """
 
-    created_at: float
-    items: int
-    request: str
-    idempotency_key: str | None = None
-    stop: str | None = None
-    state: BatchState | None = None
-    ended_at: float | None = None
-    session_id: str | None = None
-    counts: Mapping[str, int] = attrs.field(factory=dict)
-    error: str | None = None
+    created_at: float = attrs.field(validator=_a_time)
+    items: int = attrs.field(validator=[instance_of(int), ge(0)])
+    request: str = attrs.field(validator=instance_of(str))
+    idempotency_key: str | None = attrs.field(default=None, validator=optional(instance_of(str)))
+    stop: str | None = attrs.field(default=None, validator=optional(instance_of(str)))
+    retry_failed: bool = attrs.field(default=False, validator=instance_of(bool))
+    state: BatchState | None = attrs.field(default=None, converter=_as_state)
+    ended_at: float | None = attrs.field(default=None, validator=optional(_a_time))
+    session_id: str | None = attrs.field(default=None, validator=optional(instance_of(str)))
+    counts: Mapping[str, int] = attrs.field(
+        factory=dict, validator=deep_mapping(instance_of(str), instance_of(int), instance_of(dict))
+    )
+    error: str | None = attrs.field(default=None, validator=optional(instance_of(str)))
 
     def encode(self) -> str:
         """As the text that `decode` reads."""
@@ -120,9 +103,7 @@ class BatchNote:
             note = cls(**{name: value for name, value in held.items() if name in known})
         except TypeError as error:
             raise ValueError(str(error)) from None
-        if not math.isfinite(note.created_at):
-            raise ValueError("it has no date")
-        return attrs.evolve(note, state=None if note.state is None else BatchState(note.state))
+        return note
 
 
 @attrs.frozen(kw_only=True)

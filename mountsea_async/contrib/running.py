@@ -12,6 +12,9 @@ import attrs
 
 from ..client import MountseaClient
 from ..errors import (
+    APIError,
+    BatchConflict,
+    BatchNotFound,
     ClientStateError,
     JournalError,
     MountseaError,
@@ -26,8 +29,9 @@ from ..upload.planned import call_off, put_note
 from ..upload.report import BatchReport
 from ..upload.unbroken import to_the_end
 from ..wire.protocol import stops_submits
-from .note import BatchConflict, BatchNote, BatchState
+from .note import BatchNote, BatchState
 from .supervised import Supervised
+from .words import public_words
 
 __all__ = ["Runner"]
 
@@ -90,6 +94,7 @@ class Runner:
             BatchConflict: It hasn't ended.
             JournalError: Its journal can't be written.
         """
+        batch.resuming = True
         await self._carry_out(batch, self._resume(batch, retry_failed=retry_failed))
 
     def begin_to_close(self) -> None:
@@ -128,28 +133,44 @@ class Runner:
             try:
                 batch.session.stop_submitting(word)
                 await batch.session.annotate(batch.note.encode())
-            except ClientStateError:  # it is just ending; its end will be written down, and this with it
-                pass
+            except ClientStateError:  # it is just ending; a run that was cut short writes nothing down
+                await self._wait_for(batch)
+                if not batch.state.final:
+                    await asyncio.to_thread(put_note, batch.path, batch.note.encode())
             batch.poke()
             return
         if batch.task is not None:
             batch.task.cancel()
-            await asyncio.wait([batch.task])
-        if not batch.state.final and not await self._call_off(batch, word):
-            await asyncio.to_thread(put_note, batch.path, batch.note.encode())
-            self.start(batch)
-        batch.poke()
+            await self._wait_for(batch)
+        try:
+            if not batch.state.final and not await self._call_off(batch, word):
+                await asyncio.to_thread(put_note, batch.path, batch.note.encode())
+        finally:
+            if (
+                not batch.state.final
+            ):  # what was sent is followed; and if nothing could be written, the word still holds
+                self.start(batch)
+            batch.poke()
 
     async def _resume(self, batch: Supervised, *, retry_failed: bool) -> None:
-        if not batch.state.final:
-            raise BatchConflict(f"batch {batch.id} hasn't ended: there is nothing to resume yet")
+        try:
+            if batch.removed:
+                raise BatchNotFound(f"batch {batch.id} was removed: its time is over")
+            if not batch.state.final:
+                raise BatchConflict(f"batch {batch.id} hasn't ended: there is nothing to resume yet")
+            await self._wait_for(batch)
+            begun = attrs.evolve(batch.note, state=None, stop=None, ended_at=None, error=None, counts={})
+            note = attrs.evolve(begun, retry_failed=retry_failed)
+            await asyncio.to_thread(put_note, batch.path, note.encode())
+            batch.note = note
+            self.start(batch)
+        finally:
+            batch.resuming = False
+        batch.poke()
+
+    async def _wait_for(self, batch: Supervised) -> None:
         if batch.task is not None:
             await asyncio.wait([batch.task])
-        note = attrs.evolve(batch.note, state=None, stop=None, ended_at=None, error=None, counts={})
-        await asyncio.to_thread(put_note, batch.path, note.encode())
-        batch.note, batch.retry_failed = note, retry_failed
-        self.start(batch)
-        batch.poke()
 
     # ----------------------------------------------------------------------------------------------------- running
     async def _see_through(self, batch: Supervised) -> None:
@@ -161,14 +182,14 @@ class Runner:
                     await self._run(batch)
             except _PASSING as error:
                 logger.warning("batch.put_off", extra={"batch_id": batch.id, "error": error.message})
-                batch.error = error.message
+                batch.error = public_words(error)
                 batch.poke()
-            except MountseaError as error:
+            except APIError as error:
                 await to_the_end(self._refused(batch, error))
                 return
             except Exception:
                 logger.exception("batch.crashed", extra={"batch_id": batch.id})
-                batch.error = "an error of the library stopped it; it goes on at the next start"
+                batch.error = "an error of the application stopped it, its log says which; it goes on at the next start"
                 batch.poke()
                 return
             else:
@@ -180,7 +201,7 @@ class Runner:
         session = self._client.resume_session(
             batch.path,
             concurrency=self._concurrency,
-            retry_failed=batch.retry_failed,
+            retry_failed=batch.note.retry_failed,
             accept_new_key=self._accept_new_key,
         )
         await session.read_first(None)
@@ -190,12 +211,18 @@ class Runner:
                     session.stop_submitting(batch.note.stop)
                 batch.session, batch.error = session, None
                 batch.poke()
+                if batch.note.retry_failed:  # once: what fails again is not sent again by the next start
+                    batch.note = attrs.evolve(batch.note, retry_failed=False)
+                    await session.annotate(batch.note.encode())
                 await session.run()
-            batch.note = _ended(batch.note, session.report, BatchState.FINISHED, time.time())
+            report = session.report
+            if report.stopped == "journal" or report.journal_error is not None:
+                # What it has come to is not all on disk: it has not ended, but goes on when the disk lets it.
+                raise report.journal_error or JournalError("the journal couldn't be written", path=str(batch.path))
+            batch.note = _ended(batch.note, report, BatchState.FINISHED, time.time())
         finally:
             batch.session = None
             batch.poke()
-        batch.retry_failed = False
         await to_the_end(self._write_end(batch))
 
     async def _write_end(self, batch: Supervised) -> None:
@@ -207,7 +234,7 @@ class Runner:
     async def _refused(self, batch: Supervised, error: MountseaError) -> None:
         """The service would not go on with a batch. Where nothing of it was ever sent that is its end."""
         logger.warning("batch.refused", extra={"batch_id": batch.id, "error": error.message})
-        batch.error = error.message
+        batch.error = public_words(error)
         try:
             await self._call_off(batch, stops_submits(error) or "refused", error)
         except JournalError as failure:
@@ -232,7 +259,7 @@ class Runner:
         if any(item.attempts for item in report.items):
             return False
         state = BatchState.FINISHED if error is None else BatchState.REFUSED
-        begun = attrs.evolve(batch.note, stop=reason, error=None if error is None else error.message)
+        begun = attrs.evolve(batch.note, stop=reason, error=None if error is None else public_words(error))
         at = time.time()
         ended = await asyncio.to_thread(
             call_off,

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..errors import JournalError
-from ..upload.place import blaming, free_lock, take_lock
+from ..upload.past import read_events
+from ..upload.place import blaming, free_lock, refused_by_system, take_lock
 from ..upload.planned import read_header, remove_journal
 from .note import BatchNote
 
@@ -59,7 +60,11 @@ class Shelf:
 
     def held(self) -> Iterator[tuple[str, BatchNote]]:
         """The batches whose journals lie here. What was never wholly written down is removed: nobody was told of it;
-        what isn't ours, or can't be read, is left alone."""
+        what isn't ours, or is damaged, is left alone.
+
+        Raises:
+            JournalError: The system lets one not be read: what would be missing might be paid for again.
+        """
         for path in sorted(self.folder.glob(f"*{_SUFFIX}")):
             batch_id = path.name.removesuffix(_SUFFIX)
             if not _ID.fullmatch(batch_id):
@@ -68,12 +73,20 @@ class Shelf:
                 header = read_header(path)
                 note = None if header is None else BatchNote.decode(header.note)
             except (JournalError, ValueError) as error:
+                if isinstance(error, JournalError) and refused_by_system(error):
+                    raise
                 logger.exception("batch.unreadable", extra={"path": str(path), "error": str(error)})
                 continue
             if header is None:
                 self.remove(batch_id)
             elif note is not None:
                 yield batch_id, note
+
+    def precedence(self, held: tuple[str, BatchNote]) -> tuple[bool, float]:
+        """Which batches come first: those of which something has happened, and among them the oldest."""
+        batch_id, note = held
+        happened = note.state is not None or bool(read_events(self.path(batch_id), -1, 1))
+        return not happened, note.created_at
 
     def remove(self, batch_id: str) -> None:
         """Removes a journal."""

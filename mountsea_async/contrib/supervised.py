@@ -24,7 +24,8 @@ class Supervised:
         task: What sees it through, while somebody does.
         error: Why it can't go on for now.
         orders: Held by whoever changes what is to become of it.
-        retry_failed: Whether its next run sends again what has failed.
+        resuming: Whether it is about to be begun again.
+        removed: Whether its journal was removed.
         changes: How often it has changed.
     """
 
@@ -36,7 +37,7 @@ class Supervised:
         self.task: asyncio.Task[None] | None = None
         self.error: str | None = None
         self.orders = asyncio.Lock()
-        self.retry_failed = False
+        self.resuming = self.removed = False
         self.changes = 0
         self._waiters: list[asyncio.Future[None]] = []
 
@@ -91,4 +92,8 @@ class Supervised:
         """Waits until something about it changes."""
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiters.append(waiter)
-        await waiter
+        try:
+            await waiter
+        finally:
+            if waiter in self._waiters:
+                self._waiters.remove(waiter)

@@ -17,13 +17,24 @@ from types import TracebackType
 from typing import Any, Self, TypedDict
 
 from ..client import MountseaClient
-from ..errors import ClientStateError, ConfigurationError, JournalError
+from ..config import MAX_IN_FLIGHT
+from ..errors import (
+    BatchConflict,
+    BatchNotFound,
+    ClientStateError,
+    ConfigurationError,
+    JournalError,
+    Overloaded,
+    SupervisorClosed,
+)
 from ..upload.events import Event
+from ..upload.fields import check_concurrency
 from ..upload.inputs import Urls
 from ..upload.past import read_events, read_journal, read_upto
 from ..upload.report import BatchReport
+from ..upload.unbroken import to_the_end
 from .intake import Intake
-from .note import BatchNote, BatchNotFound, BatchSummary, Overloaded, SupervisorClosed
+from .note import BatchNote, BatchSummary
 from .running import Runner
 from .shelf import Shelf
 from .supervised import Supervised
@@ -90,6 +101,7 @@ class Supervisor:
                 raise ConfigurationError(f"{name}={value!r}: give a whole number, at least {low}")
         if keep is not None and (not isinstance(keep, timedelta) or keep < timedelta(0)):
             raise ConfigurationError(f"keep={keep!r}: give a timedelta, or None to keep all")
+        check_concurrency(concurrency, MAX_IN_FLIGHT)
         self._client = client
         self._shelf = Shelf(Path(folder))
         self._limit = at_once + queued
@@ -117,12 +129,14 @@ class Supervisor:
             raise ClientStateError("a supervisor is entered once: make another")
         await asyncio.to_thread(self._shelf.open)
         try:
-            held = await asyncio.to_thread(lambda: sorted(self._shelf.held(), key=lambda one: one[1].created_at))
+            held = await asyncio.to_thread(lambda: sorted(self._shelf.held(), key=self._shelf.precedence))
+            for batch_id, note in held:
+                self._take_in(batch_id, note)
+            # What came first is listed last; what has begun came first of all where two have one name.
+            self._batches = dict(sorted(self._batches.items(), key=lambda one: one[1].note.created_at))
         except BaseException:
             self._shelf.close()
             raise
-        for batch_id, note in held:
-            self._take_in(batch_id, note)
         self._cleaner = asyncio.get_running_loop().create_task(self._remove_old())
         return self
 
@@ -146,10 +160,13 @@ class Supervisor:
         if self._cleaner is not None:
             self._cleaner.cancel()
         try:
-            while tasks := self._at_work():
-                await asyncio.wait(tasks)
+            await to_the_end(self._at_rest())  # it is bounded, and nobody may take the folder before
         finally:
             self._shelf.close()
+
+    async def _at_rest(self) -> None:
+        while tasks := self._at_work():
+            await asyncio.wait(tasks)
 
     def _at_work(self) -> list[asyncio.Task[Any]]:
         tasks = [self._cleaner, *self._intake.making, *self._runner.at_work]
@@ -192,15 +209,26 @@ class Supervisor:
         # Whoever asked may leave: a batch that was half taken in would be paid for without anybody's knowing.
         return (await asyncio.shield(made)).summary(), True
 
+    def check_size(self, entries: int) -> None:
+        """Makes sure that a batch of so many entries would be taken in.
+
+        Raises:
+            InputError: It is longer than `max_items`.
+        """
+        self._intake.check_size(entries)
+
     def _check_room(self) -> None:
-        open_batches = sum(not batch.state.final for batch in self._batches.values())
+        open_batches = sum(not batch.state.final or batch.resuming for batch in self._batches.values())
         if open_batches + len(self._intake.making) >= self._limit:
             raise Overloaded(f"{open_batches} batches run or wait already: try again later", retry_after=_RETRY_AFTER)
 
     def _take_in(self, batch_id: str, note: BatchNote) -> Supervised:
         batch = self._batches[batch_id] = Supervised(batch_id, self._shelf.path(batch_id), note)
-        self._intake.learn(batch_id, note)
-        if not batch.state.final:
+        if not self._intake.learn(batch_id, note):
+            # Its request was answered with an error, but had reached the disk; what came of the repetition is there.
+            batch.error = "another batch has its idempotency key: remove one of the two journals"
+            logger.error("batch.same_key", extra={"batch_id": batch_id})
+        elif not batch.state.final:
             self._runner.start(batch)
         return batch
 
@@ -332,6 +360,8 @@ class Supervisor:
         """
         self._check_open()
         batch = self._find(batch_id)
+        if batch.resuming:
+            raise BatchConflict(f"batch {batch_id} is being resumed already")
         self._check_room()
         await self._runner.resume(batch, retry_failed=retry_failed)
         return batch.summary()
@@ -341,8 +371,9 @@ class Supervisor:
         while self._keep is not None:
             before = time.time() - self._keep.total_seconds()
             for batch in list(self._batches.values()):
-                if batch.over and (batch.note.ended_at or before) < before:
-                    await self._remove(batch)
+                async with batch.orders:
+                    if batch.over and (batch.note.ended_at or before) < before:
+                        await self._remove(batch)
             await asyncio.sleep(_LOOK_FOR_OLD)
 
     async def _remove(self, batch: Supervised) -> None:
@@ -351,6 +382,7 @@ class Supervisor:
         except JournalError as error:
             logger.warning("batch.not_removed", extra={"batch_id": batch.id, "error": error.message})
             return
+        batch.removed = True
         del self._batches[batch.id]
         self._intake.forget(batch.note)
         batch.poke()

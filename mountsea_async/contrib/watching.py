@@ -40,6 +40,9 @@ async def watch(
             async for events in groups:
                 after = events[-1].seq if events else after
                 yield events
+                if not batch.state.final and batch.state is not told:
+                    told = batch.state
+                    yield batch.summary()
         if over:
             yield batch.summary()
             return

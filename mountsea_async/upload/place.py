@@ -52,6 +52,7 @@ __all__ = [
     "identity",
     "make_private",
     "reason_name",
+    "refused_by_system",
     "resolved",
     "take_lock",
 ]
@@ -151,6 +152,11 @@ def reason_name(error: Exception) -> str:
     if isinstance(error, OSError):
         return errno.errorcode.get(error.errno or 0, "")
     return str(getattr(error, "sqlite_errorname", ""))
+
+
+def refused_by_system(error: JournalError) -> bool:
+    """Whether the system stands between us and a journal that may be whole: too many open files, a disk that fails."""
+    return isinstance(error.__cause__, OSError | sqlite3.OperationalError)
 
 
 @contextlib.contextmanager

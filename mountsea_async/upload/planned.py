@@ -24,7 +24,7 @@ from .store import Header, Store, reading
 
 __all__ = ["call_off", "put_note", "read_header", "remove_journal", "write_plan"]
 
-_SIDE_FILES = ("-wal", "-shm", ".lock")
+_SIDE_FILES = ("-wal", "-shm", "-journal", ".lock")
 
 
 def write_plan(
@@ -51,7 +51,8 @@ def write_plan(
             store.create(header_of(binding, inputs_hash(entries), note), rows)
     except BaseException:
         if fresh:
-            remove_journal(path)
+            with suppress(OSError):  # why it can't be written is what is told
+                remove_journal(path)
         raise
 
 

@@ -9,28 +9,17 @@ Needs the extra `fastapi`.
 
 from __future__ import annotations
 
-from ..note import (
-    BatchConflict,
-    BatchNotFound,
-    BatchState,
-    BatchSummary,
-    Overloaded,
-    SupervisorClosed,
-)
+from ..note import BatchState, BatchSummary
 from ..supervisor import Supervisor
 from .errors import http_status, mountsea_error_handler
 from .lifespan import ClientDep, SupervisorDep, get_client, get_supervisor, mountsea_lifespan
 from .router import mountsea_router
 
 __all__ = [
-    "BatchConflict",
-    "BatchNotFound",
     "BatchState",
     "BatchSummary",
     "ClientDep",
-    "Overloaded",
     "Supervisor",
-    "SupervisorClosed",
     "SupervisorDep",
     "get_client",
     "get_supervisor",

@@ -2,16 +2,34 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from ...models import UploadItem
-from ...upload.report import BatchReport, ItemReport
+from ...upload.report import ItemReport
 from ..note import BatchState, BatchSummary
 
-__all__ = ["BatchIn", "BatchList", "BatchOut", "BatchReportOut", "ItemsPage", "Links", "report_dict"]
+__all__ = ["BatchIn", "BatchList", "BatchOut", "BatchReportOut", "ItemsPage", "Links"]
+
+
+_DEEPEST = 50
+
+
+def _depth(value: object) -> int:
+    """How deep lists and objects are nested, as far as that matters."""
+    depth, level = 0, [value]
+    while level and depth <= _DEEPEST:
+        level = [
+            inner
+            for each in level
+            if isinstance(each, dict | list)
+            for inner in (each.values() if isinstance(each, dict) else each)
+        ]
+        depth += 1
+    return depth
 
 
 class UploadIn(BaseModel):
@@ -21,6 +39,18 @@ class UploadIn(BaseModel):
     audio_url: str
     key: str | None = None
     metadata: dict[str, Any] = Field(default_factory=dict)
+
+    @field_validator("metadata")
+    @classmethod
+    def _can_be_told(cls, metadata: dict[str, Any]) -> dict[str, Any]:
+        """What is taken in is given back in every answer: it has to be something that an answer can hold."""
+        try:
+            json.dumps(metadata, ensure_ascii=False, allow_nan=False).encode()
+        except (ValueError, RecursionError):
+            raise ValueError("it holds half a character, or a number that JSON doesn't know") from None
+        if _depth(metadata) > _DEEPEST:
+            raise ValueError(f"it is nested more than {_DEEPEST} deep")
+        return metadata
 
 
 class BatchIn(BaseModel):
@@ -100,11 +130,3 @@ class ItemsPage(BaseModel):
         page = rest[:limit]
         following = page[-1].index if len(rest) > limit else None
         return cls(items=[item.to_dict() for item in page], next=following, total=len(items))
-
-
-def report_dict(report: BatchReport) -> dict[str, Any]:
-    """A report for whoever asks over HTTP, to whom this machine's paths are nothing."""
-    told = report.to_dict()
-    if told["journal_error"] is not None:
-        told["journal_error"] = "the journal can't be written"
-    return told

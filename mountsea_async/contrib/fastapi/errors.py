@@ -10,6 +10,8 @@ from fastapi.responses import JSONResponse
 
 from ...errors import (
     APIError,
+    BatchConflict,
+    BatchNotFound,
     DeadlineError,
     InputError,
     InsufficientCreditsError,
@@ -19,21 +21,24 @@ from ...errors import (
     MountseaError,
     NoAccountError,
     NotSubmittedError,
+    Overloaded,
     RateLimitedError,
     StalledError,
+    SupervisorClosed,
     TaskError,
     TransportError,
     UnknownOutcomeError,
     UsageError,
 )
-from ...redact import shown_text
 from ...upload.report import BatchFailed, ItemReport
-from ..note import BatchConflict, BatchNotFound, Overloaded, SupervisorClosed
+from ..words import public_words
 
-__all__ = ["answer_to", "http_status", "mountsea_error_handler", "public_words"]
+__all__ = ["answer_to", "http_status", "mountsea_error_handler"]
 
 _RETRY_AFTER = 10.0
 """Seconds, where the service gave none."""
+_PROBLEMS = 100
+"""So many entries at fault are named."""
 _STATUSES: Final[tuple[tuple[type[MountseaError], int], ...]] = (
     (Overloaded, 429),
     (BatchNotFound, 404),
@@ -55,19 +60,6 @@ _STATUSES: Final[tuple[tuple[type[MountseaError], int], ...]] = (
     (TaskError, 502),
 )
 """The first class that fits counts."""
-_OWN_WORDS: Final[tuple[tuple[type[MountseaError], str], ...]] = (
-    (InsufficientCreditsError, "there are not enough credits left at the service"),
-    (RateLimitedError, "the service asks for patience: too many requests"),
-    (NoAccountError, "the service has no account available at the moment"),
-    (APIError, "the service refused the request, or answered with something else"),
-    (TransportError, "the service could not be reached, or gave no answer"),
-    (UnknownOutcomeError, "it may or may not have been processed, and is not sent again by itself"),
-    (JournalBusy, "somebody else is at work on this batch"),
-    (JournalMismatch, "the journal is not this batch's"),
-    (JournalError, "the journal can't be read or written"),
-    (SupervisorClosed, "the application is shutting down"),
-)
-"""For errors whose own words hold a piece of a foreign body, or tell what is nobody's business outside."""
 
 
 def http_status(error: MountseaError) -> int:
@@ -81,15 +73,6 @@ def http_status(error: MountseaError) -> int:
     return next((status for kind, status in _STATUSES if isinstance(error, kind)), 502)
 
 
-def public_words(error: MountseaError) -> str:
-    """What may be said of an error to whoever sent the request."""
-    if isinstance(error, NotSubmittedError) and error.cause is not None:
-        return f"nothing was submitted: {public_words(error.cause)}"
-    if http_status(error) == 500 and not isinstance(error, JournalError):
-        return "the application uses the library wrongly; its log says how"
-    return shown_text(next((words for kind, words in _OWN_WORDS if isinstance(error, kind)), error.message))
-
-
 def answer_to(error: MountseaError) -> Response:
     """An error as a JSON answer: `detail` in words, `error` the name of its class, and what there is to act on."""
     status = http_status(error)
@@ -97,7 +80,8 @@ def answer_to(error: MountseaError) -> Response:
     if error.task_id is not None:
         body["task_id"] = error.task_id
     if isinstance(error, InputError):
-        body["problems"] = [{"index": p.index, "value": p.value, "problem": p.problem} for p in error.problems]
+        told = error.problems[:_PROBLEMS]
+        body["problems"] = [{"index": p.index, "value": p.value, "problem": p.problem} for p in told]
     if isinstance(error, BatchFailed):
         body["detail"] = "not every item of the batch succeeded"
         body["session_id"] = error.report.session_id

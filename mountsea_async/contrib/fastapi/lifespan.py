@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from typing import Annotated, TypeAlias, Unpack
 
 from fastapi import Depends, FastAPI
@@ -44,22 +44,28 @@ def mountsea_lifespan(
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with client() as opened:
-            app.state.mountsea_client = opened
-            try:
+            with _held(app, "mountsea_client", opened):
                 if journals is None:
                     yield
                     return
                 supervisor = Supervisor(opened, journals, **settings)
                 with told_of_the_end(supervisor.begin_to_close):
                     async with supervisor:
-                        app.state.mountsea_supervisor = supervisor
-                        yield
-            finally:
-                del app.state.mountsea_client
-                if hasattr(app.state, "mountsea_supervisor"):
-                    del app.state.mountsea_supervisor
+                        with _held(app, "mountsea_supervisor", supervisor):
+                            yield
 
     return lifespan
+
+
+@contextmanager
+def _held(app: FastAPI, name: str, value: object) -> Iterator[None]:
+    """Something that an application holds for a while, in the place of what it held before."""
+    before = getattr(app.state, name, None)
+    setattr(app.state, name, value)
+    try:
+        yield
+    finally:
+        setattr(app.state, name, before)
 
 
 def get_client(connection: HTTPConnection) -> MountseaClient:

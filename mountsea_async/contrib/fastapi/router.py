@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from contextlib import aclosing
 from typing import Annotated, Any, TypeAlias
 
 import attrs
 from fastapi import APIRouter, Depends, Header, HTTPException, Query, Request, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.params import Depends as DependsParameter
-from fastapi.responses import HTMLResponse
+from fastapi.responses import HTMLResponse, JSONResponse
 from fastapi.routing import APIRoute
 from fastapi.sse import EventSourceResponse
 
@@ -18,18 +20,22 @@ from ...errors import MountseaError
 from ...upload.lifecycle import ItemState
 from ..note import BatchSummary
 from ..supervisor import Supervisor
-from .bodies import BatchIn, BatchList, BatchOut, BatchReportOut, ItemsPage, Links, report_dict
+from ..words import public_report
+from .bodies import BatchIn, BatchList, BatchOut, BatchReportOut, ItemsPage, Links
 from .errors import answer_to
 from .lifespan import SupervisorDep
 from .stream import Messages
 
 __all__ = ["mountsea_router"]
 
+logger = logging.getLogger("mountsea_async")
+
 _HEADERS = {
     "Cache-Control": "no-store",
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
+_PROBLEMS = 100
 _IDLE = 15.0
 """Seconds after which a stream in which nothing happens says that it is there."""
 
@@ -45,6 +51,10 @@ class _Route(APIRoute):
                 return await handle(request)
             except MountseaError as error:
                 return answer_to(error)
+            except RequestValidationError as error:
+                # What was sent is not repeated: URLs may be signed.
+                told = [{name: each[name] for name in ("type", "loc", "msg")} for each in error.errors()[:_PROBLEMS]]
+                return JSONResponse({"detail": told}, 422)
 
         return answering
 
@@ -67,6 +77,7 @@ async def _place(
 
     Raises:
         BatchNotFound: There is no such batch.
+        JournalError: Its journal can't be read.
         HTTPException: 422 where `Last-Event-ID` is no number of an event; 204, which tells browsers not to ask again,
             where everything was read of a batch that has ended.
     """
@@ -75,8 +86,10 @@ async def _place(
     if given and not (given.isascii() and given.isdigit() and len(given) <= 18):
         raise HTTPException(422, "Last-Event-ID: give the id of an event, a whole number from 0, or leave it out")
     after = int(given) if given else -1
-    if given and summary.state.final and not await supervisor.has_events(batch_id, after=after):
-        raise HTTPException(204)
+    if summary.state.final:
+        more = await supervisor.has_events(batch_id, after=after)
+        if given and not more:
+            raise HTTPException(204)
     return _Place(supervisor, batch_id, after)
 
 
@@ -84,10 +97,9 @@ PlaceDep: TypeAlias = Annotated[_Place, Depends(_place)]
 
 
 def _links(request: Request, batch_id: str) -> Links:
-    def path(name: str) -> str:
-        return request.url_for(f"mountsea_{name}", batch_id=batch_id).path
-
-    return Links(self=path("batch"), items=path("items"), events=path("events"), view=path("view"))
+    # Beside the request's own path: names may belong to another router of the application, behind other locks.
+    path = f"{request.url.path.rpartition('/batches')[0]}/batches/{batch_id}"
+    return Links(self=path, items=f"{path}/items", events=f"{path}/events", view=f"{path}/view")
 
 
 def _out(request: Request, summary: BatchSummary) -> BatchOut:
@@ -128,6 +140,7 @@ def _add_batches(router: APIRouter) -> None:
         ] = None,
     ) -> BatchOut:
         """Takes in a batch of URLs. Once answered it is on disk, and is uploaded whatever happens to the caller."""
+        supervisor.check_size(len(body.urls))
         summary, new = await supervisor.create(
             body.entries(), idempotency_key=idempotency_key, keep_duplicates=body.keep_duplicates
         )
@@ -159,9 +172,9 @@ def _add_one_batch(router: APIRouter) -> None:
     @router.get("/batches/{batch_id}", name="mountsea_batch")
     async def batch(batch_id: str, request: Request, supervisor: SupervisorDep) -> BatchReportOut:
         """A batch and its report so far."""
-        report = await supervisor.report(batch_id)
+        report = public_report(await supervisor.report(batch_id))
         out = _out(request, supervisor.summary(batch_id))
-        return BatchReportOut(**out.model_dump(), report=report_dict(report))
+        return BatchReportOut(**out.model_dump(), report=report.to_dict())
 
     @router.get("/batches/{batch_id}/items", name="mountsea_items")
     async def items(
@@ -172,7 +185,7 @@ def _add_one_batch(router: APIRouter) -> None:
         after: Annotated[int, Query(ge=-1, description="The `next` of the page before.")] = -1,
     ) -> ItemsPage:
         """The items of a batch, page by page."""
-        report = await supervisor.report(batch_id)
+        report = public_report(await supervisor.report(batch_id))
         return ItemsPage.of([item for item in report.items if not state or item.state in state], after, limit)
 
     @router.delete("/batches/{batch_id}", status_code=202, name="mountsea_stop")
@@ -191,12 +204,16 @@ def _add_one_batch(router: APIRouter) -> None:
 async def _stream(place: _Place, request: Request, messages: Messages) -> AsyncGenerator[bytes, None]:
     """All that there is at a time in one piece: with many readers that is most of the cost."""
     watched = place.supervisor.watch_commits(place.batch_id, after=place.after, idle=_IDLE)
-    async with aclosing(watched) as told:
-        async for each in told:
-            if isinstance(each, BatchSummary):
-                yield messages.summary(_out(request, each))
-            else:
-                yield messages.events(place.batch_id, each)
+    try:
+        async with aclosing(watched) as told:
+            async for each in told:
+                if isinstance(each, BatchSummary):
+                    yield messages.summary(_out(request, each))
+                else:
+                    yield messages.events(place.batch_id, each)
+    except MountseaError as error:
+        logger.warning("stream.broken", extra={"batch_id": place.batch_id, "error": error.message})
+        yield messages.error(error)
 
 
 def _add_watching(router: APIRouter) -> None:
@@ -222,5 +239,5 @@ def _add_watching(router: APIRouter) -> None:
 
         summary, after, report = await supervisor.snapshot(batch_id)
         live = Live(stream="events", after=after, state=summary.state.value)
-        page = await asyncio.to_thread(document, report, title=f"Batch {batch_id[:8]}", live=live)
+        page = await asyncio.to_thread(document, public_report(report), title=f"Batch {batch_id[:8]}", live=live)
         return HTMLResponse(page, headers={**_HEADERS, "Content-Security-Policy": csp(live=True)})

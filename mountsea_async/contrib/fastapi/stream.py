@@ -14,8 +14,8 @@ from ...errors import MountseaError
 from ...models import Clip
 from ...upload.codec import KINDS
 from ...upload.events import Event
+from ..words import item_words, public_words
 from .bodies import BatchOut
-from .errors import public_words
 
 __all__ = ["Messages", "event_dict"]
 
@@ -31,7 +31,7 @@ def event_dict(event: Event) -> dict[str, Any]:
         if name == "clip":
             told["clip_id"], told["clip_url"] = (value.id, value.audio_url) if isinstance(value, Clip) else (None, None)
         elif isinstance(value, MountseaError):
-            told[name] = public_words(value) if name == "error" and not hasattr(event, "index") else value.message
+            told[name] = item_words(value) if hasattr(event, "index") else public_words(value)
         else:
             told[name] = value
     return told
@@ -57,6 +57,12 @@ class Messages:
             if len(self._made) > _KEPT:
                 self._made.popitem(last=False)
         return made
+
+    @staticmethod
+    def error(error: MountseaError) -> bytes:
+        """The message of a stream that can't go on."""
+        told = {"detail": public_words(error), "error": type(error).__name__}
+        return format_sse_event(data_str=json.dumps(told), event="error")
 
     @staticmethod
     def summary(batch: BatchOut) -> bytes:

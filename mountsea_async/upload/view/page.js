@@ -228,6 +228,8 @@
       paused = setTimeout(() => notice(""), event.seconds * 1000);
     } else if (kind === "submits_stopped") {
       notice(`Nothing more is submitted: ${(event.reason || "").replaceAll("_", " ")}`);
+    } else if (kind === "error") {
+      notice(event.detail);
     } else if (kind === "journal_failed") {
       notice("The journal can't be written; nothing more is submitted");
     }
