@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
 from fastapi import Depends, FastAPI, HTTPException, Request
@@ -24,7 +25,7 @@ from mountsea_async.contrib.fastapi import (
     mountsea_lifespan,
     mountsea_router,
 )
-from mountsea_async.testing import Behaviour, Emulator, Fault, Fixed, Outcome
+from mountsea_async.testing import Answer, Behaviour, Emulator, Fault, Fixed, Outcome
 
 SONGS = urls(6)
 QUICK = ClientConfig(poll=PollPolicy(first=0.5, cap=1.0), settle=1.0)
@@ -278,6 +279,23 @@ async def test_the_stream_of_a_batch_that_has_ended_is_whole_and_ends(world: Any
     assert wrong == [422] * 5
 
 
+async def test_a_stream_that_can_not_go_on_says_so_and_one_that_can_not_begin_is_refused(
+    world: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with world() as (http, supervisor, _):
+        made = (await http.post("/batches", json={"urls": SONGS})).json()
+        await supervisor.wait(made["id"])
+        with monkeypatch.context() as patch:
+            patch.setattr(Supervisor, "has_events", AsyncMock(return_value=True))
+            (tmp_path / "batches" / f"{made['id']}.journal").write_bytes(b"damaged" * 1000)
+            broken = await http.get(made["links"]["events"])
+        refused = await http.get(made["links"]["events"])
+    assert broken.status_code == 200
+    assert broken.text.startswith("event: error\n")
+    assert str(tmp_path) not in broken.text + refused.text
+    assert refused.status_code in (409, 500)
+
+
 # ---------------------------------------------------------------------------------------------------- who is let in
 @pytest.mark.parametrize("authorization", [None, "Bearer wrong"])
 @pytest.mark.parametrize(("method", "path"), ROUTES)
@@ -308,7 +326,84 @@ async def test_links_are_right_wherever_the_router_is_mounted(tmp_path: Path) ->
     assert made["links"]["events"] == f"/v1/audio/batches/{made['id']}/events"
 
 
+async def test_links_stand_beside_the_request_whatever_the_prefix_and_however_many_routers(tmp_path: Path) -> None:
+    async with Emulator(api_key=KEY) as emulator:
+        app = application(emulator, tmp_path, prefix="/first")
+        app.include_router(mountsea_router(prefix="/tenants/{tenant}"))
+        async with serving(app) as http:
+            first = (await http.post("/first/batches", json={"urls": SONGS[:1]})).json()
+            second = (await http.post("/tenants/batches/batches", json={"urls": SONGS[1:2]})).json()
+            for made in (first, second):
+                assert (await http.get(made["links"]["items"])).status_code == 200
+    assert first["links"]["self"] == f"/first/batches/{first['id']}"
+    assert second["links"]["self"] == f"/tenants/batches/batches/{second['id']}"
+
+
+# ------------------------------------------------------------------------------------------ what may be said outside
+async def test_a_refusal_of_the_input_repeats_nothing_of_it(world: Any) -> None:
+    async with world() as (http, *_):
+        answer = await http.post("/batches", json={"urls": [{"audio_url": "https://a.b/c?X-Sig=SECRET", "mood": 1}]})
+    assert answer.status_code == 422
+    assert "mood" in answer.text
+    assert "SECRET" not in answer.text
+
+
+@pytest.mark.parametrize("metadata", ['{"a": "\\ud800"}', '{"a": ' + "[" * 60 + "]" * 60 + "}"], ids=["half", "deep"])
+async def test_metadata_that_no_answer_can_hold_is_refused(world: Any, metadata: str) -> None:
+    body = f'{{"urls": [{{"audio_url": "{SONGS[0]}", "metadata": {metadata}}}]}}'
+    async with world() as (http, supervisor, _):
+        answer = await http.post("/batches", content=body, headers={"Content-Type": "application/json"})
+        assert supervisor.summaries() == []
+    assert answer.status_code == 422
+    assert "metadata" in answer.text
+
+
+async def test_metadata_comes_back_as_it_was_sent(world: Any) -> None:
+    metadata: dict[str, Any] = {"deep": [[[[1, {"x": None}]]]], "text": "ünïcødé 🎵", "number": 1.5}
+    async with world() as (http, supervisor, _):
+        entry = {"audio_url": SONGS[0], "metadata": metadata}
+        made = (await http.post("/batches", json={"urls": [entry]})).json()
+        await supervisor.wait(made["id"])
+        (item,) = (await http.get(made["links"]["items"])).json()["items"]
+    assert item["metadata"] == metadata
+
+
+async def test_an_answer_names_so_many_entries_at_fault_and_no_more(world: Any) -> None:
+    async with world() as (http, *_):
+        answer = await http.post("/batches", json={"urls": [f"ftp://a.example/{n}" for n in range(5000)]})
+    assert answer.status_code == 422
+    assert len(answer.json()["problems"]) == 100
+
+
+async def test_why_an_item_was_turned_away_is_told_and_no_path_of_this_machine(
+    world: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bad = Fault(Answer(400, b'{"message": "no audio in it"}'), url=SONGS[1])
+    async with world(bad, concurrency=1) as (http, supervisor, _):
+        made = (await http.post("/batches", json={"urls": SONGS})).json()
+        await supervisor.wait(made["id"])
+        answers = [await http.get(made["links"][name]) for name in ("self", "items", "events", "view")]
+    for answer in answers:
+        assert "no audio in it" in answer.text
+        assert str(tmp_path) not in answer.text
+
+
 # ------------------------------------------------------------------------------------- the lifespan, the dependencies
+async def test_a_lifespan_within_another_gives_back_what_it_took(tmp_path: Path) -> None:
+    async with Emulator(api_key=KEY) as emulator:
+        outer = mountsea_lifespan(client=lambda: MountseaClient(KEY, base_url=emulator.base_url))
+        inner = mountsea_lifespan(tmp_path, client=lambda: MountseaClient(KEY, base_url=emulator.base_url))
+        app = FastAPI()
+        request: Any = Request({"type": "http", "app": app})
+        async with outer(app):
+            before = get_client(request)
+            async with inner(app):
+                assert get_client(request) is not before
+            assert get_client(request) is before
+            with pytest.raises(ClientStateError):
+                get_supervisor(request)
+
+
 async def test_the_client_and_the_supervisor_are_there_for_routes_and_can_be_replaced(tmp_path: Path) -> None:
     async with Emulator(api_key=KEY) as emulator:
         events: list[str] = []
