@@ -1,6 +1,6 @@
 """Runs every benchmark, one after another, each in an interpreter of its own.
 
-python -m benchmarks [--quick] [--results DIR] [--only NAME ...]
+python -m benchmarks [--quick] [--results DIR] [--only NAME ...] [--but NAME ...]
 """
 
 from __future__ import annotations
@@ -34,11 +34,12 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="small counts, for a look: under two minutes in all")
     parser.add_argument("--results", type=Path, metavar="DIR", help="write the figures of each to DIR/NAME.json, too")
     parser.add_argument("--only", nargs="+", choices=BENCHMARKS, metavar="NAME", help=", ".join(BENCHMARKS))
+    parser.add_argument("--but", nargs="+", choices=BENCHMARKS, default=(), metavar="NAME", help="leave these out")
     asked = parser.parse_args()
     if asked.results:
         asked.results.mkdir(parents=True, exist_ok=True)
     failed = []
-    for name in asked.only or BENCHMARKS:
+    for name in (name for name in asked.only or BENCHMARKS if name not in asked.but):
         command = [sys.executable, "-m", f"benchmarks.{name}"]
         command += ["--quick"] if asked.quick else []
         command += ["--json", str(asked.results / f"{name}.json")] if asked.results else []

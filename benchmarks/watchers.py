@@ -28,9 +28,10 @@ LONGEST = 300.0
 MANY, SILENT = 200, 50
 
 
-async def emulate() -> None:
-    """The emulator, until its standard input ends."""
-    async with Emulator(Behaviour(durations=LogNormal(3.0, 0.4), latency=0.02), api_key=KEY, keep_calls=False) as one:
+async def emulate(seconds: float) -> None:
+    """The emulator, whose uploads take so long in the median, until its standard input ends."""
+    durations = LogNormal(seconds, 0.4)
+    async with Emulator(Behaviour(durations=durations, latency=0.02), api_key=KEY, keep_calls=False) as one:
         print(one.base_url, flush=True)
         await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
 
@@ -134,14 +135,14 @@ def row(who: str, runs: Sequence[dict[str, float]], alone: float) -> dict[str, A
     }
 
 
-def measure(items: int, repeats: int) -> list[dict[str, Any]]:
+def measure(items: int, repeats: int, upload: float) -> list[dict[str, Any]]:
     """All rows; the sides in turn, again and again, after a batch that nobody counts."""
     sides = {"nobody": (0, 0), "one reader": (1, 0), f"{MANY} readers": (MANY, 0)}
     sides[f"{SILENT} who never read"] = (0, SILENT)
     runs: dict[str, list[dict[str, float]]] = {who: [] for who in sides}
     with (
         tempfile.TemporaryDirectory() as folder,
-        served("benchmarks.watchers", "--emulate") as service,
+        served("benchmarks.watchers", "--emulate", str(upload)) as service,
         beside("benchmarks.watchers", "--serve", service, folder) as process,
     ):
         base_url = said(process)
@@ -160,20 +161,21 @@ def main() -> None:
     parser.add_argument("--items", type=int)
     parser.add_argument("--repeats", type=int)
     parser.add_argument("--json", help="write the figures to this file, too")
-    parser.add_argument("--emulate", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--emulate", type=float, help=argparse.SUPPRESS)
     parser.add_argument("--serve", nargs=2, help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.emulate:
-        asyncio.run(emulate())
+        asyncio.run(emulate(asked.emulate))
         return
     if asked.serve:
         asyncio.run(serve(*asked.serve))
         return
     items, repeats = asked.items or (60 if asked.quick else 300), asked.repeats or (1 if asked.quick else 5)
-    rows = measure(items, repeats)
+    upload = 0.3 if asked.quick else 3.0
+    rows = measure(items, repeats, upload)
     method = (
-        f"Batches of {items} URLs posted to an application under uvicorn, uploads of 3 s in the median (log-normal, "
-        "sigma 0.4), 20 ms before each answer; application, emulator and readers in a process each. Seconds by the "
+        f"Batches of {items} URLs posted to an application under uvicorn, uploads of {upload:g} s in the median "
+        "(log-normal, sigma 0.4), 20 ms before each answer; application, emulator and readers in a process each. Seconds by the "
         f"application's clock; medians of {repeats} interleaved repeats."
     )
     show("watchers", method, rows, asked.json)
