@@ -175,8 +175,8 @@ def main() -> None:
     rows = measure(items, repeats, upload)
     method = (
         f"Batches of {items} URLs posted to an application under uvicorn, uploads of {upload:g} s in the median "
-        "(log-normal, sigma 0.4), 20 ms before each answer; application, emulator and readers in a process each. Seconds by the "
-        f"application's clock; medians of {repeats} interleaved repeats."
+        "(log-normal, sigma 0.4), 20 ms before each answer; application, emulator and readers in a process each. "
+        f"Seconds by the application's clock; medians of {repeats} interleaved repeats."
     )
     show("watchers", method, rows, asked.json)
     if not asked.quick and rows[-1]["times unwatched"] > 1.05:

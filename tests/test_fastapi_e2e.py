@@ -34,7 +34,7 @@ EXAMPLE = next(
 )
 BASIC = "Basic " + b64encode(b"me:let me in").decode()
 FULL = int(os.environ.get("SIMULATION_EVERY", "6")) == 1  # as `.ci/run --full` sets it
-RESTARTS = 20 if FULL else 2
+RESTARTS = 20 if FULL else 1
 READERS, WATCHED = (200, 300) if FULL else (40, 100)
 SILENT = 60.0 if FULL else 0.0
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import itertools
 import shutil
 import signal
 from collections.abc import Iterator
@@ -205,20 +206,20 @@ def test_a_batch_that_is_no_longer_there_is_told_as_such(
     until(lambda: "no longer there" in browser.text("notice"), "it says so")
 
 
-@pytest.mark.parametrize("width", [390, 1280])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_a_report_fits_its_screen_and_can_be_read(tmp_path: Path, browser: Browser, width: int, scheme: str) -> None:
+def test_a_report_fits_every_screen_and_can_be_read_by_day_and_by_night(tmp_path: Path, browser: Browser) -> None:
     long = "https://cdn.example.com/" + "a-very-long-name-without-a-break" * 8 + ".mp3"
     items = tuple(ItemReport(number, None, long, state) for number, state in enumerate(ItemState))
     (tmp_path / "report.html").write_text(BatchReport("session", items).to_html(), encoding="utf-8")
     driver = browser.driver
-    features = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
-    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", features)
-    size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
-    driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-    driver.get((tmp_path / "report.html").as_uri())
-    assert browser.run("return document.documentElement.scrollWidth <= innerWidth")
-    assert browser.run(CONTRAST) == []
+    for width, scheme in itertools.product((390, 1280), ("light", "dark")):
+        features = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
+        driver.execute_cdp_cmd("Emulation.setEmulatedMedia", features)
+        size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
+        driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+        driver.get((tmp_path / "report.html").as_uri())
+        assert browser.run("return matchMedia('(prefers-color-scheme: dark)').matches") is (scheme == "dark")
+        assert browser.run("return document.documentElement.scrollWidth <= innerWidth"), (width, scheme)
+        assert browser.run(CONTRAST) == [], (width, scheme)
     assert browser.errors() == []
 
 
