@@ -51,3 +51,11 @@ def test_what_can_not_be_drawn_is_told(mountsea: Terminal, journal: Path, tmp_pa
     assert f"there is no journal {tmp_path}/none" in missing.err
     assert "urls.txt is no journal" in other.err
     assert "--output" in nowhere.err
+
+
+def test_a_page_never_takes_the_place_of_its_journal(mountsea: Terminal, journal: Path) -> None:
+    before = journal.read_bytes()
+    refused = mountsea("report", str(journal), "-o", str(journal.parent / "." / journal.name))
+    assert refused.code == 2
+    assert "it is the journal itself" in refused.err
+    assert journal.read_bytes() == before

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from .. import read_journal
+from .. import ConfigurationError, read_journal
 from . import output
 from .exits import Exit
 from .summary import head
@@ -22,11 +22,13 @@ def report(file: Path, *, title: str | None, path: Path | None) -> Exit:
         path: Where the page goes; None: stdout.
 
     Raises:
-        ConfigurationError: The output can't be written.
+        ConfigurationError: The output can't be written, or is the journal itself.
         JournalMismatch: It is no journal.
         JournalError: It can't be read.
     """
     if path is not None:
+        if path.resolve() == file.resolve():
+            raise ConfigurationError(f"--output {path}: it is the journal itself; name another file")
         output.check_output(path)
     found = read_journal(file)
     page = found.to_html(title or file.name.removesuffix(".journal"))

@@ -240,4 +240,5 @@ def _add_watching(router: APIRouter) -> None:
         summary, after, report = await supervisor.snapshot(batch_id)
         live = Live(stream="events", after=after, state=summary.state.value)
         page = await asyncio.to_thread(document, public_report(report), title=f"Batch {batch_id[:8]}", live=live)
-        return HTMLResponse(page, headers={**_HEADERS, "Content-Security-Policy": csp(live=True)})
+        policy = f"{csp(live=True)}; frame-ancestors 'self'"
+        return HTMLResponse(page, headers={**_HEADERS, "Content-Security-Policy": policy})
